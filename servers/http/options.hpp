@@ -1,0 +1,82 @@
+// What procpool-httpd can be told, by its command line and by its configuration file.
+//
+//   const CommandLine command_line = parse_command_line(argc, argv);
+//   Options options = load_options(command_line);    // and again at each reload
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ipc/base/error.hpp"
+
+namespace procpool::http {
+
+// A command line or a file that cannot be used: what() is one line that names the flag, or the
+// file, the line and the key. A program ends with status 2 for it.
+class OptionsError : public Error {
+ public:
+  using Error::Error;
+};
+
+// Every setting, with its default. In the file each has the key of its flag's name without the
+// dashes:
+// --graceful-timeout 5s is graceful-timeout = "5s" (or 5); a repeatable flag is an array.
+struct Options {
+  static constexpr unsigned kMaxWorkers = 1024;
+
+  unsigned workers = 0;  // 0: auto, one for each CPU that the process may use
+  std::vector<std::string> listen{"127.0.0.1:8080"};  // ADDR:PORT, [ADDR6]:PORT or unix:PATH
+  std::string root;                                   // empty: the built-in site
+  std::string pid_file;                               // empty: none
+  std::string access_log = "off";                     // a file, "-" (standard output) or "off"
+  std::string error_log = "-";                        // a file, or "-" (standard error)
+  std::string user;                                   // a name or a number; empty: as started
+  std::string group;                                  // empty: the user's own
+  std::string mime_types = "/etc/mime.types";
+
+  std::chrono::milliseconds graceful_timeout{
+      30'000};  // for draining workers, then they are stopped
+  std::chrono::milliseconds header_timeout{
+      10'000};                                     // from a request's first byte to its head's end
+  std::chrono::milliseconds idle_timeout{60'000};  // between two requests on one connection
+  std::chrono::milliseconds send_timeout{30'000};  // without progress while an answer is sent
+
+  std::uint64_t max_body = 1'048'576;  // bytes of a request's body
+  unsigned max_connections = 4096;     // open at once, in each worker
+
+  bool operator==(const Options&) const = default;
+};
+
+// What the command line said, kept so that it can be laid over a file that is read again.
+struct CommandLine {
+  enum class Action { run, check, show };  // show: print `text` (--help, --version) and end with 0
+
+  Action action = Action::run;
+  std::string text;
+  std::string config;                                         // the file's path; empty: none
+  std::vector<std::pair<std::string, std::string>> settings;  // key and value, in order
+};
+
+// Throws OptionsError for a flag that is unknown, lacks its value, or whose value is wrong.
+CommandLine parse_command_line(int argc, const char* const* argv);
+
+// Lays the TOML file over `options`. Throws OptionsError naming file, line and key: not readable,
+// not TOML, an unknown key, a wrong type, a value out of range.
+void load_config(const std::string& path, Options& options);
+
+// Lays the command line's settings over `options`. A repeatable one replaces the whole list.
+void apply(const CommandLine& command_line, Options& options);
+
+// Throws OptionsError for what only the system can tell: the root is not a readable directory,
+// there is no such user or group.
+void validate(const Options& options);
+
+// The defaults, under the file, under the command line; validated.
+Options load_options(const CommandLine& command_line);
+
+}  // namespace procpool::http
