@@ -1,6 +1,7 @@
 #include "ipc/base/loop.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 namespace procpool {
@@ -21,7 +22,11 @@ Loop::Watch::Watch(Loop& loop, int fd, Interest interest, Callback callback)
 
 Loop::Watch::~Watch() {
   loop_.forget(*this);
-  loop_.poller_.remove(fd_);
+  try {
+    loop_.poller_.remove(fd_);
+  } catch (const std::exception&) {
+    // Closed before its watch: the kernel has taken it out already.
+  }
 }
 
 void Loop::Watch::set_interest(Interest interest) {
@@ -95,7 +100,6 @@ Deadline Loop::next_timer() noexcept {
 void Loop::fire_due_timers() {
   const auto due = Deadline::at(now_);
   for (std::size_t left = timers_.size(); left > 0 && next_timer() <= due; --left) {
-    if (timers_.empty()) return;
     Timer& timer = *timers_.front();
     timer.cancel();
     timer.callback_();

@@ -1,0 +1,112 @@
+#include "servers/net/listener.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "ipc/base/error.hpp"
+
+namespace procpool::net {
+namespace {
+
+UniqueFd stream_socket(const Address& address) {
+  UniqueFd socket{::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (!socket.valid()) throw_errno("socket", address.text());
+  return socket;
+}
+
+void set_option(int socket, int level, int name, int value, const Address& address) {
+  if (::setsockopt(socket, level, name, &value, sizeof value) < 0) {
+    throw_errno("setsockopt", address.text());
+  }
+}
+
+// Only an answer from the kernel that nobody listens makes a name stale; any doubt leaves it alone.
+bool is_stale(const Address& address) {
+  const UniqueFd probe = stream_socket(address);
+  return ::connect(probe.fd(), address.data(), address.size()) < 0 && errno == ECONNREFUSED;
+}
+
+void bind(int socket, const Address& address) {
+  if (::bind(socket, address.data(), address.size()) == 0) return;
+  const int error = errno;
+  if (error == EADDRINUSE && address.is_unix() && is_stale(address)) {
+    ::unlink(address.path().c_str());
+    if (::bind(socket, address.data(), address.size()) == 0) return;
+  }
+  throw_errno("listen", address.text(), error);
+}
+
+bool left_while_waiting(int error) noexcept {
+  // accept(2), "Error handling": network errors of the new connection are passed on by accept.
+  switch (error) {
+    case ECONNABORTED:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+    case ENETUNREACH:
+    case EPERM:
+    case EINTR:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+Listener Listener::open(const Address& address, int backlog) {
+  UniqueFd socket = stream_socket(address);
+  if (!address.is_unix()) {
+    set_option(socket.fd(), SOL_SOCKET, SO_REUSEADDR, 1, address);
+    set_option(socket.fd(), IPPROTO_TCP, TCP_NODELAY, 1, address);
+  }
+  if (address.family() == AF_INET6) set_option(socket.fd(), IPPROTO_IPV6, IPV6_V6ONLY, 0, address);
+  bind(socket.fd(), address);
+  if (::listen(socket.fd(), backlog) < 0) throw_errno("listen", address.text());
+  Address bound = Address::local_of(socket.fd());
+  return Listener{std::move(socket), bound};
+}
+
+Listener::Listener(UniqueFd socket, Address address)
+    : socket_{std::move(socket)}, address_{address}, opener_{::getpid()} {}
+
+Listener::Listener(Listener&&) noexcept = default;
+
+Listener& Listener::operator=(Listener&& other) noexcept {
+  remove_name();
+  socket_ = std::move(other.socket_);
+  address_ = other.address_;
+  opener_ = other.opener_;
+  return *this;
+}
+
+Listener::~Listener() {
+  remove_name();
+}
+
+void Listener::remove_name() noexcept {
+  if (socket_.valid() && address_.is_unix() && opener_ == ::getpid()) {
+    ::unlink(address_.path().c_str());
+  }
+}
+
+std::variant<UniqueFd, int> Listener::try_accept() const {
+  for (;;) {
+    const int fd = ::accept4(socket_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) return UniqueFd{fd};
+    if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK) {
+      throw_errno("accept", address_.text());
+    }
+    if (!left_while_waiting(errno)) return errno;
+  }
+}
+
+}  // namespace procpool::net

@@ -1,0 +1,50 @@
+// A listening socket.
+//
+//   auto listener = Listener::open(Address::parse("127.0.0.1:0"));
+//   listener.address().port();                       // the one the kernel chose
+//   auto accepted = listener.try_accept();           // never blocks
+#pragma once
+
+#include <sys/types.h>
+
+#include <variant>
+
+#include "ipc/base/unique_fd.hpp"
+#include "servers/net/address.hpp"
+
+namespace procpool::net {
+
+// Owns a bound, listening, non-blocking stream socket, and the name of a Unix one. Children of fork
+// may accept from it too; only the process that opened it removes a Unix socket's name, when the
+// object is destroyed. Connections that wait in the kernel's queue are lost only when the last
+// process that holds the socket closes it.
+class Listener {
+ public:
+  // Binds and listens. SO_REUSEADDR, so that a restart is not refused because of old connections;
+  // TCP_NODELAY, which accepted sockets inherit on Linux; "[::]" listens for IPv4 too. The name of
+  // a Unix socket on which nobody listens any more is replaced. Throws Error (EADDRINUSE, EACCES)
+  // naming the address. socket(7), tcp(7), unix(7).
+  static Listener open(const Address& address, int backlog = 4096);
+
+  Listener(Listener&&) noexcept;
+  Listener& operator=(Listener&&) noexcept;
+  ~Listener();
+
+  // A connection (non-blocking, close-on-exec), or why there is none: EAGAIN (nobody waits), or
+  // what accept4(2) says when resources are short (EMFILE, ENFILE, ENOBUFS, ENOMEM). Clients that
+  // left while they waited are passed over. Never blocks; throws Error only for misuse (EBADF).
+  std::variant<UniqueFd, int> try_accept() const;
+
+  int fd() const noexcept { return socket_.fd(); }
+  const Address& address() const noexcept { return address_; }  // with the port that was chosen
+
+ private:
+  Listener(UniqueFd socket, Address address);
+  void remove_name() noexcept;
+
+  UniqueFd socket_;
+  Address address_;
+  pid_t opener_;
+};
+
+}  // namespace procpool::net

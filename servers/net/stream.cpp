@@ -1,0 +1,189 @@
+#include "servers/net/stream.hpp"
+
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <utility>
+
+#include "ipc/base/io.hpp"
+
+namespace procpool::net {
+namespace {
+
+bool would_block(int error) noexcept {
+  return error == EAGAIN || error == EWOULDBLOCK;
+}
+
+// A file this large is sent in turns, so that the other connections of the loop are served in
+// between.
+constexpr std::size_t kMostAtOnce = std::size_t{1} << 20;
+
+}  // namespace
+
+struct Stream::State {
+  State(Loop& its_loop, UniqueFd its_socket)
+      : loop{its_loop}, socket{std::move(its_socket)}, timer{loop, [this] { on_timer(); }} {}
+
+  void wait(Operation& operation) {
+    pending = &operation;
+    if (watch) {
+      watch->set_interest(operation.interest_);
+    } else {
+      watch.emplace(loop, socket.fd(), operation.interest_,
+                    [this](const Readiness&) { on_ready(); });
+    }
+    timer.set(operation.deadline_);
+  }
+
+  void on_ready() {
+    if (pending == nullptr)
+      return watch.reset();  // level-triggered: nobody wants to know, so ask no more
+    maybe_unread = true;
+    if (pending->attempt()) {
+      resume();
+    } else {
+      timer.set(pending->deadline_);
+    }
+  }
+
+  // A timer that fires with nobody waiting is a leftover of a wait that ended well: cancelling it
+  // there would cost more than ignoring it here.
+  void on_timer() {
+    if (pending != nullptr) end_with(ETIMEDOUT);
+  }
+
+  void end_with(int error) {
+    pending->finish(error);
+    resume();
+  }
+
+  void resume() {
+    std::exchange(pending, nullptr)->waiter_.resume();  // which may destroy this
+  }
+
+  Loop& loop;
+  UniqueFd socket;
+  std::optional<Loop::Watch> watch;
+  Loop::Timer timer;
+  Operation* pending = nullptr;
+  bool maybe_unread = false;  // false: the last read took all that was there
+};
+
+Stream::Stream(Loop& loop, UniqueFd socket)
+    : state_{std::make_unique<State>(loop, std::move(socket))} {}
+Stream::Stream(Stream&&) noexcept = default;
+Stream& Stream::operator=(Stream&&) noexcept = default;
+Stream::~Stream() = default;
+
+Stream::Readable Stream::readable(Deadline deadline) {
+  return {*state_, deadline, nullptr};
+}
+
+Stream::Readable Stream::readable(Deadline deadline, Interrupt& interrupt) {
+  return {*state_, deadline, &interrupt};
+}
+
+Stream::ReadSome Stream::read_some(std::span<char> buffer, Deadline deadline) {
+  return {*state_, buffer, deadline};
+}
+
+Stream::Write Stream::write(std::string_view bytes, Deadline deadline, More more) {
+  return {*state_, bytes, deadline, more};
+}
+
+Stream::SendFile Stream::send_file(int file, off_t offset, std::size_t length,
+                                   Deadline::Clock::duration patience) {
+  return {*state_, file, offset, length, patience};
+}
+
+void Stream::shutdown_write() noexcept {
+  ::shutdown(state_->socket.fd(), SHUT_WR);
+}
+
+int Stream::fd() const noexcept {
+  return state_->socket.fd();
+}
+
+UniqueFd Stream::release() {
+  state_->watch.reset();
+  UniqueFd socket = std::move(state_->socket);
+  state_.reset();
+  return socket;
+}
+
+void Stream::Operation::await_suspend(std::coroutine_handle<> waiter) {
+  waiter_ = waiter;
+  if (interrupt_ != nullptr) interrupt_->add(*this);
+  state_.wait(*this);
+}
+
+Stream::Operation::~Operation() {
+  if (state_.pending == this) state_.pending = nullptr;
+}
+
+bool Stream::Operation::finish(int error) noexcept {
+  result_.error = error;
+  return true;
+}
+
+void Stream::Operation::interrupted() {
+  state_.end_with(ECANCELED);
+}
+
+bool Stream::Readable::attempt() {
+  if (interrupt_raised()) return finish(ECANCELED);
+  return state_.maybe_unread;
+}
+
+bool Stream::ReadSome::attempt() {
+  if (!state_.maybe_unread) return false;
+  const ssize_t n =
+      retry_eintr([&] { return ::recv(state_.socket.fd(), buffer_.data(), buffer_.size(), 0); });
+  state_.maybe_unread = n == static_cast<ssize_t>(buffer_.size());
+  if (n < 0) return would_block(errno) ? false : finish(errno);
+  result_.bytes = static_cast<std::size_t>(n);
+  return true;
+}
+
+bool Stream::Write::attempt() {
+  const int flags = MSG_NOSIGNAL | (more_ == More::yes ? MSG_MORE : 0);
+  while (!bytes_.empty()) {
+    const ssize_t n = retry_eintr(
+        [&] { return ::send(state_.socket.fd(), bytes_.data(), bytes_.size(), flags); });
+    if (n < 0) return would_block(errno) ? false : finish(errno);
+    bytes_.remove_prefix(static_cast<std::size_t>(n));
+    result_.bytes += static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+Stream::SendFile::SendFile(State& state, int file, off_t offset, std::size_t length,
+                           Deadline::Clock::duration patience) noexcept
+    : Operation{state, Interest::write, Deadline::after(state.loop.now(), patience)},
+      file_{file},
+      offset_{offset},
+      left_{length},
+      patience_{patience} {}
+
+bool Stream::SendFile::attempt() {
+  std::size_t budget = kMostAtOnce;
+  while (left_ > 0 && budget > 0) {
+    const ssize_t n = retry_eintr(
+        [&] { return ::sendfile(state_.socket.fd(), file_, &offset_, std::min(left_, budget)); });
+    if (n == 0) return finish(EIO);
+    if (n < 0) {
+      if (would_block(errno)) break;
+      return finish(errno);
+    }
+    left_ -= static_cast<std::size_t>(n);
+    budget -= static_cast<std::size_t>(n);
+    result_.bytes += static_cast<std::size_t>(n);
+    extend(Deadline::after(state_.loop.now(), patience_));
+  }
+  return left_ == 0;
+}
+
+}  // namespace procpool::net

@@ -1,0 +1,170 @@
+// A connection, for coroutines: each operation has a deadline, and none has a thread.
+//
+//   Task<> echo(Stream stream) {
+//     std::array<char, 4096> buffer;
+//     for (;;) {
+//       IoResult got = co_await stream.read_some(buffer, Deadline::in(60s));
+//       if (got.failed() || got.bytes == 0) co_return;
+//       if ((co_await stream.write({buffer.data(), got.bytes}, Deadline::in(30s))).failed())
+//       co_return;
+//     }
+//   }
+#pragma once
+
+#include <sys/types.h>
+
+#include <coroutine>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "ipc/base/deadline.hpp"
+#include "ipc/base/loop.hpp"
+#include "ipc/base/unique_fd.hpp"
+#include "servers/net/interrupt.hpp"
+
+namespace procpool::net {
+
+// How an operation on a Stream ended. Peers that vanish are normal work, hence a value and no
+// exception.
+struct IoResult {
+  std::size_t bytes =
+      0;          // transferred, also when it failed half-way; 0 from a read without error: the end
+  int error = 0;  // errno; ETIMEDOUT: the deadline came first; ECANCELED: interrupted
+
+  bool failed() const noexcept { return error != 0; }
+  bool timed_out() const noexcept { return error == ETIMEDOUT; }
+  bool interrupted() const noexcept { return error == ECANCELED; }
+};
+
+// Owns a connected non-blocking socket and its place in a Loop. Move only, though never while an
+// operation waits; one operation at a time. For the loop's thread. Destroying it closes the socket.
+// A server process that ends while a Stream is open closes the connection: what must survive is
+// given away with release().
+//
+// The operations are awaitables and not coroutines: they allocate nothing, and one that need not
+// wait does not suspend.
+class Stream {
+ public:
+  Stream(Loop& loop, UniqueFd socket);
+  Stream(Stream&&) noexcept;
+  Stream& operator=(Stream&&) noexcept;
+  ~Stream();
+
+  class Operation;
+  class Readable;
+  class ReadSome;
+  class Write;
+  class SendFile;
+
+  // Waits until there is something to read, or the end. Holds no buffer: this is where a connection
+  // idles.
+  Readable readable(Deadline deadline);
+  Readable readable(Deadline deadline, Interrupt& interrupt);
+
+  // Reads what is there, at least one byte unless the end comes first. `buffer` must not be empty.
+  ReadSome read_some(std::span<char> buffer, Deadline deadline);
+
+  // Writes all of it. With More::yes the kernel may hold back a last partial packet for what
+  // follows (MSG_MORE, send(2)).
+  enum class More { no, yes };
+  Write write(std::string_view bytes, Deadline deadline, More more = More::no);
+
+  // Sends `length` bytes of a file from `offset` with sendfile(2); the file's own offset is not
+  // used. If the file is shorter than that, the result is EIO with the bytes that were sent.
+  // `patience` bounds each wait in turn, so that a slow reader who goes on reading is not cut off;
+  // he still cannot stay for ever, because the kernel calls a socket writable only when a third of
+  // its send buffer is free.
+  SendFile send_file(int file, off_t offset, std::size_t length,
+                     Deadline::Clock::duration patience);
+
+  void shutdown_write() noexcept;  // the peer sees the end; shutdown(2)
+
+  int fd() const noexcept;
+  UniqueFd release();  // gives the socket away; nothing else may be called afterwards
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// The part that all operations share. `attempt` makes one non-blocking try; the stream calls it
+// again whenever the socket is ready, and resumes the coroutine when there is a result.
+class Stream::Operation : private Interrupt::Waiter {
+ public:
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+
+  bool await_ready() { return attempt(); }
+  void await_suspend(std::coroutine_handle<> waiter);
+  IoResult await_resume() const noexcept { return result_; }
+
+ protected:
+  Operation(State& state, Interest interest, Deadline deadline,
+            Interrupt* interrupt = nullptr) noexcept
+      : state_{state}, interest_{interest}, deadline_{deadline}, interrupt_{interrupt} {}
+  ~Operation();
+
+  virtual bool attempt() = 0;  // true: there is a result
+  bool finish(int error) noexcept;
+  void extend(Deadline deadline) noexcept { deadline_ = deadline; }
+  bool interrupt_raised() const noexcept { return interrupt_ != nullptr && interrupt_->raised(); }
+
+  State& state_;
+  IoResult result_;
+
+ private:
+  friend struct State;
+  void interrupted() override;
+
+  Interest interest_;
+  Deadline deadline_;
+  Interrupt* interrupt_;
+  std::coroutine_handle<> waiter_;
+};
+
+class Stream::Readable final : public Operation {
+ public:
+  Readable(State& state, Deadline deadline, Interrupt* interrupt) noexcept
+      : Operation{state, Interest::read, deadline, interrupt} {}
+
+ private:
+  bool attempt() override;
+};
+
+class Stream::ReadSome final : public Operation {
+ public:
+  ReadSome(State& state, std::span<char> buffer, Deadline deadline) noexcept
+      : Operation{state, Interest::read, deadline}, buffer_{buffer} {}
+
+ private:
+  bool attempt() override;
+  std::span<char> buffer_;
+};
+
+class Stream::Write final : public Operation {
+ public:
+  Write(State& state, std::string_view bytes, Deadline deadline, More more) noexcept
+      : Operation{state, Interest::write, deadline}, bytes_{bytes}, more_{more} {}
+
+ private:
+  bool attempt() override;
+  std::string_view bytes_;
+  More more_;
+};
+
+class Stream::SendFile final : public Operation {
+ public:
+  SendFile(State& state, int file, off_t offset, std::size_t length,
+           Deadline::Clock::duration patience) noexcept;
+
+ private:
+  bool attempt() override;
+  int file_;
+  off_t offset_;
+  std::size_t left_;
+  Deadline::Clock::duration patience_;
+};
+
+}  // namespace procpool::net
