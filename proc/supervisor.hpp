@@ -1,0 +1,235 @@
+// Keeps a set of forked children running, and replaces the set as a whole.
+//
+//   Supervisor supervisor{[](const SupervisorEvent& event) { log(event.text()); }};
+//   supervisor.start_generation(std::vector(4, ChildSpec{.name = "worker", .body = serve}),
+//   {{SIGTERM, 30s}, {SIGKILL, kForever}}); Loop::Watch watch{loop, supervisor.fd(),
+//   Interest::read, [&](auto&) { supervisor.step(); }};
+//
+//   int serve(ChildContext& context) { open_everything(); context.ready(); return
+//   serve_until_told(); }
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ipc/base/deadline.hpp"
+#include "ipc/base/poller.hpp"
+#include "ipc/base/unique_fd.hpp"
+#include "proc/child_options.hpp"
+#include "proc/escalation.hpp"
+#include "proc/exit_status.hpp"
+#include "proc/process.hpp"
+#include "proc/restart_policy.hpp"
+#include "proc/timer.hpp"
+
+namespace procpool::proc {
+
+// What a supervised child knows of its place; in the child only.
+class ChildContext {
+ public:
+  // Start-up is done: told to the supervisor, once. Whoever does not say so within
+  // ChildSpec::ready_within is killed.
+  void ready();
+
+  // Start-up failed: the reason (its first 4 KB) travels to the supervisor. The body then returns
+  // non-zero. An exception that leaves the body before ready() says its text by itself.
+  void fail(std::string_view reason);
+
+  // Readable (end of file) when the supervisor's process is dead, however it died. It holds where
+  // die_with_parent does not: after the forking thread has ended, and in descendants.
+  int life_fd() const noexcept { return life_fd_; }
+
+  int slot() const noexcept { return slot_; }  // see Supervisor
+  int generation() const noexcept { return generation_; }
+
+ private:
+  friend class Supervisor;
+  ChildContext(UniqueFd readiness, int life_fd, int slot, int generation) noexcept
+      : readiness_{std::move(readiness)}, life_fd_{life_fd}, slot_{slot}, generation_{generation} {}
+
+  UniqueFd readiness_;  // closed when all is said
+  int life_fd_;
+  int slot_;
+  int generation_;
+};
+
+struct ChildSpec {
+  std::string name{};
+  std::function<int(ChildContext&)> body{};  // runs in the child; its result is the exit code
+
+  // The child closes every descriptor but 0, 1, 2, its context's, and options.keep_only (unset:
+  // none).
+  ChildOptions options{};
+  std::chrono::milliseconds ready_within{10'000};
+  RestartPolicy restart{};
+};
+
+enum class ChildState { idle, starting, running, stopping, backing_off, ended };
+std::string_view name_of(ChildState state) noexcept;  // "starting", ...
+
+struct ChildView {
+  std::string name;
+  int slot = -1;  // -1: no process now (backing off)
+  pid_t pid = 0;
+  int generation = 0;
+  ChildState state = ChildState::idle;
+  Deadline::Clock::time_point started{};  // of the process; of the last one when backing off
+  int restarts = 0;
+};
+
+struct SupervisorEvent {
+  enum class Kind {
+    started,            // forked
+    ready,              // said so
+    start_failed,       // ended or was killed before it was ready, or could not be forked: reason,
+                        // status
+    exited,             // ended after it was ready, and nobody had asked: status
+    backing_off,        // will be started again after delay (also 0)
+    gave_up,            // its RestartPolicy says so; it is forgotten
+    retiring,           // was told to stop
+    ended,              // what was retiring is gone: status (none if it had no process)
+    generation_ready,   // all its children are ready: it is the current one
+    generation_failed,  // a child failed to start: reason; the older generation serves on
+    generation_gone,    // its last child is gone
+  };
+  Kind kind;
+  std::string name{};  // of the child; empty for generation_*
+  pid_t pid = 0;
+  int slot = -1;
+  int generation = 0;
+  std::optional<ExitStatus> status{};
+  std::string reason{};
+  std::chrono::milliseconds delay{};
+
+  std::string text() const;  // one line for a log: "worker (process 12, slot 3): killed by SIGSEGV"
+};
+std::string_view name_of(SupervisorEvent::Kind kind) noexcept;  // "generation_ready", ...
+
+// Children in generations. A generation is the set of children that serve together:
+// start_generation starts a new one beside the current one, which is retired only when all the new
+// ones are ready. Dead children of the current generation are replaced, each by its own
+// RestartPolicy: one that crashes in a loop neither stops the others nor the supervisor, and
+// neither does a fork that fails (EAGAIN).
+//
+// Slots: every living child has a number of its own, the lowest free one from 0, over all
+// generations; it is free again when the child is reaped. It indexes what master and workers share.
+// A restarted child may get another one.
+//
+// For one thread, and the process that made it: children do not touch it. It owns its children; its
+// destructor kills and reaps them. No call blocks but for the moments of a fork. Events are
+// reported by step() only, so a call-back may call everything but step().
+class Supervisor {
+ public:
+  using EventHandler = std::function<void(const SupervisorEvent&)>;
+  static constexpr int kUnlimited = 1 << 20;
+
+  // More than most_children processes at once are not started: reported as start_failed.
+  explicit Supervisor(EventHandler on_event, int most_children = kUnlimited);
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+  ~Supervisor();
+
+  // Forks all children; returns the new generation's number (1, 2, ...). When all are ready it
+  // becomes the current one (generation_ready), and older ones are retired with retire_old. If one
+  // fails to start (exit, fail(), time-out, fork) the new one is killed and generation_failed tells
+  // the reason; the current one is untouched. One that is still starting is replaced: it is killed
+  // and has failed.
+  int start_generation(std::vector<ChildSpec> children, Escalation retire_old);
+
+  void add(ChildSpec child);                      // one more in the newest generation
+  void retire_one(const Escalation& escalation);  // the newest child of the newest generation that
+                                                  // is not retiring
+  void retire_all(const Escalation&
+                      escalation);  // nothing is restarted; what is retiring goes on as it was told
+  void stop_all(const Escalation&
+                    escalation);  // also instead of what those are told that are retiring already
+
+  // To every child that lives. One that takes such signals by a SignalSource has them in
+  // ChildOptions::blocked_signals: else an early one kills it.
+  void signal_children(int signal_number);
+
+  std::vector<ChildView> children() const;  // by age, oldest first
+  bool empty() const noexcept { return children_.empty(); }
+  bool starting() const noexcept { return starting_.has_value(); }  // a generation is on its way
+  int generation() const noexcept {
+    return current_;
+  }  // the current one; 0 before the first is ready
+
+  int fd() const noexcept { return poller_.fd(); }  // readable: step() has work
+  void step();  // all that is due now, and the events. Never blocks.
+
+  // For PID 1 and subreapers (PR_SET_CHILD_SUBREAPER, prctl(2)): reaps the adopted processes that
+  // have ended; call it at SIGCHLD. The supervisor's own children are left to it; children of other
+  // Process objects are not known to it, so a program that has such must not call this.
+  struct Stranger {
+    pid_t pid;
+    ExitStatus status;
+  };
+  std::vector<Stranger> reap_strangers();
+
+ private:
+  enum class Event : std::uint8_t { start, ready, exited, stop, due };
+  struct Child;
+  using Action = void (Supervisor::*)(Child&);
+  static const Action kActions[][5];  // [ChildState][Event]
+
+  struct StartingGeneration {
+    int number;
+    Escalation retire_old;
+  };
+
+  void handle(Child& child, Event event);
+  // The actions.
+  void nothing(Child& child);
+  void start_child(Child& child);
+  void be_ready(Child& child);
+  void kill_unready(Child& child);
+  void fail_start(Child& child);
+  void replace(Child& child);
+  void begin_stop(Child& child);
+  void next_stop_step(Child& child);
+  void finish(Child& child);
+  void forget(Child& child);
+
+  Child& make_child(ChildSpec spec, int generation);
+  void fork_child(Child& child);
+  void back_off(Child& child);
+  void stop(Child& child, const Escalation& escalation);
+  void read_report(Child& child);
+  void collect(Child& child);
+  void cancel_starting(std::string reason);
+  void fail_generation(std::string reason);
+  void complete_generation();
+  int newest_generation() const noexcept;
+  int free_slot() const;
+  void report(SupervisorEvent::Kind kind, const Child& child, std::string reason = {});
+  void report_generation(SupervisorEvent::Kind kind, int generation, std::string reason = {});
+  void remove_ended();
+  void set_timer();
+  void settle();
+
+  EventHandler on_event_;
+  int most_children_;
+  Poller poller_;
+  Timer timer_;  // the earliest thing due, or now when there are events to tell
+  UniqueFd life_reader_;
+  UniqueFd life_writer_;
+  std::vector<std::unique_ptr<Child>> children_;  // oldest first
+  std::deque<SupervisorEvent> events_;
+  std::uint64_t last_child_ = 0;
+  int last_generation_ = 0;
+  int current_ = 0;
+  std::optional<StartingGeneration> starting_;
+};
+
+}  // namespace procpool::proc
