@@ -1,7 +1,7 @@
 // A program as a user of the libraries writes it, with both ways to name a header.
-#include <procpool/ipc/base/unique_fd.hpp>
-
 #include <cstdio>
+
+#include <procpool/ipc/base/unique_fd.hpp>
 
 #include "ipc/base/error.hpp"
 
