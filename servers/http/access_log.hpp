@@ -40,6 +40,7 @@ void append_combined(const AccessRecord& record, std::string& out);
 // recovery are reported once each, and every flush tries again.
 class AccessLog {
  public:
+  // Told in one sentence when writing begins to fail, and when it works again. Must not throw.
   using Report = std::function<void(std::string_view sentence)>;
 
   static constexpr std::size_t kFlushSize = 65536;
@@ -47,18 +48,19 @@ class AccessLog {
   // `path` is a file (made with mode 0640 when missing), "-" for standard output, or "off".
   // Throws Error when the file cannot be opened.
   AccessLog(std::string path, Report report);
-  AccessLog(AccessLog&&) noexcept = default;
-  AccessLog& operator=(AccessLog&&) = delete;
+  AccessLog(const AccessLog&) = delete;
+  AccessLog& operator=(const AccessLog&) = delete;
   ~AccessLog();  // flushes
 
   // False for "off": then there is nothing to gather either.
-  bool enabled() const noexcept { return enabled_; }
+  bool enabled() const noexcept { return file_.valid(); }
 
   // Keeps a line; flushes when kFlushSize is reached. Allocates only while the buffer grows.
   void add(const AccessRecord& record);
 
-  // Writes what was gathered with one write(2). Does not block on a file; blocks on a pipe that is
-  // full.
+  // Writes what was gathered with one write(2). Waits only where the descriptor makes it wait: a
+  // pipe that is full and not in non-blocking mode. Of a line that was cut by a full disk the rest
+  // comes first next time.
   void flush() noexcept;
 
   // After a rotation: opens the path anew. When that fails the old file stays in use and it is
@@ -69,13 +71,13 @@ class AccessLog {
   std::uint64_t dropped() const noexcept { return dropped_; }
 
  private:
+  void fail(int error_number, std::size_t written);
+
   std::string path_;
   Report report_;
   UniqueFd file_;
   std::string buffer_;
-  std::uint64_t lines_ = 0;  // in the buffer
   std::uint64_t dropped_ = 0;
-  bool enabled_ = false;
   bool failing_ = false;
 };
 

@@ -57,7 +57,6 @@ class BodyReader {
     nothing,
     refusal,
     length_data,
-    size_begin,
     size,
     size_space,
     extension,
@@ -72,7 +71,9 @@ class BodyReader {
     final_lf,
   };
 
-  Status take(unsigned char byte) noexcept;
+  Status take(char byte) noexcept;
+  Status take_size(char byte) noexcept;
+  bool step(char byte) noexcept;
 
   Expect expect_ = Expect::nothing;
   std::uint64_t left_ = 0;       // of the data of this chunk, or of the body of known length

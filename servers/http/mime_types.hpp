@@ -15,9 +15,9 @@ namespace procpool::http {
 
 // A table, unchanged once it is made: readable by any number of threads, inherited over fork.
 //
-// What is text/* is said to be in UTF-8: a page that is not may say so itself for HTML, and
-// everything else that is served as text today is. Types that define their own encoding (JSON, SVG)
-// stay as they are.
+// What is text/* is said to be in UTF-8: without a charset each browser would guess. Files in other
+// encodings have to be converted. Types that define their own encoding (JSON, SVG, XML) stay as
+// they are.
 class MimeTypes {
  public:
   // What a site needs to be displayed, when the system has no table.

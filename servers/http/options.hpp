@@ -23,12 +23,10 @@ class OptionsError : public Error {
   using Error::Error;
 };
 
-// Every setting, with its default. In the file each has the key of its flag's name without the
-// dashes:
+// Every setting, with its default. Durations are seconds, or text with a unit: 2.5, "30s", "500ms".
+// In the file each has the key of its flag's name without the dashes:
 // --graceful-timeout 5s is graceful-timeout = "5s" (or 5); a repeatable flag is an array.
 struct Options {
-  static constexpr unsigned kMaxWorkers = 1024;
-
   unsigned workers = 0;  // 0: auto, one for each CPU that the process may use
   std::vector<std::string> listen{"127.0.0.1:8080"};  // ADDR:PORT, [ADDR6]:PORT or unix:PATH
   std::string root;                                   // empty: the built-in site
@@ -37,7 +35,6 @@ struct Options {
   std::string error_log = "-";                        // a file, or "-" (standard error)
   std::string user;                                   // a name or a number; empty: as started
   std::string group;                                  // empty: the user's own
-  std::string mime_types = "/etc/mime.types";
 
   std::chrono::milliseconds graceful_timeout{
       30'000};  // for draining workers, then they are stopped
@@ -58,8 +55,8 @@ struct CommandLine {
 
   Action action = Action::run;
   std::string text;
-  std::string config;                                         // the file's path; empty: none
-  std::vector<std::pair<std::string, std::string>> settings;  // key and value, in order
+  std::string config;  // the file's path; empty: none
+  std::vector<std::pair<std::string, std::vector<std::string>>> settings;  // key, values
 };
 
 // Throws OptionsError for a flag that is unknown, lacks its value, or whose value is wrong.

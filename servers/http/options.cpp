@@ -1,0 +1,291 @@
+#include "servers/http/options.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <optional>
+
+#include <CLI/CLI.hpp>
+#include <toml++/toml.h>
+
+#include "ipc/base/io.hpp"
+#include "ipc/base/unique_fd.hpp"
+#include "proc/credentials.hpp"
+#include "servers/net/address.hpp"
+
+namespace procpool::http {
+namespace {
+
+using Values = std::vector<std::string>;
+
+// What a key of the file may hold. A flag is always text.
+enum class Kind { text, texts, integer, integer_or_text, duration };
+
+// One setting: how it is called, and how a value becomes a member of Options. `set` returns the
+// reason why not; empty: done. Only `texts` is given more than one value.
+struct Setting {
+  const char* key;
+  const char* placeholder;
+  const char* help;
+  Kind kind;
+  std::string (*set)(Options&, const Values&);
+};
+
+template <auto member>
+std::string set_text(Options& options, const Values& values) {
+  options.*member = values.front();
+  return {};
+}
+
+std::string set_listen(Options& options, const Values& values) {
+  if (values.empty()) return "needs one address at least";
+  try {
+    for (const std::string& address : values) net::Address::parse(address);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  options.listen = values;
+  return {};
+}
+
+template <typename Number>
+std::string parse_number(std::string_view text, Number low, Number high, Number& result) {
+  const char* const end = text.data() + text.size();
+  Number number{};
+  const auto parsed = std::from_chars(text.data(), end, number);
+  if (parsed.ec == std::errc{} && parsed.ptr == end && number >= low && number <= high) {
+    result = number;
+    return {};
+  }
+  return "must be a whole number from " + std::to_string(low) + " to " + std::to_string(high) +
+         ", not \"" + std::string{text} + "\"";
+}
+
+template <auto member, auto low, auto high>
+std::string set_number(Options& options, const Values& values) {
+  return parse_number(values.front(), low, high, options.*member);
+}
+
+std::string set_workers(Options& options, const Values& values) {
+  if (values.front() == "auto") {
+    options.workers = 0;
+    return {};
+  }
+  return parse_number(values.front(), 1u, 1024u, options.workers);
+}
+
+template <auto member>
+std::string set_duration(Options& options, const Values& values) {
+  constexpr double kShortest = 0.001;
+  constexpr double kLongest = 86'400;
+  const std::string& text = values.front();
+  const char* const end = text.data() + text.size();
+  double number = 0;
+  const auto parsed = std::from_chars(text.data(), end, number, std::chars_format::fixed);
+  const std::string_view unit{parsed.ptr, static_cast<std::size_t>(end - parsed.ptr)};
+  const double seconds = unit == "ms" ? number / 1000 : number;
+  const bool known_unit = unit.empty() || unit == "s" || unit == "ms";
+  if (parsed.ec != std::errc{} || !known_unit || !(seconds >= kShortest && seconds <= kLongest)) {
+    return "must be a time from 1ms to 86400s, as 2.5, \"30s\" or \"500ms\", not \"" + text + "\"";
+  }
+  options.*member = std::chrono::milliseconds{std::llround(seconds * 1000)};
+  return {};
+}
+
+constexpr Setting kSettings[] = {
+    {"workers", "N|auto", "worker processes; auto: one for each usable CPU", Kind::integer_or_text,
+     set_workers},
+    {"listen", "ADDR:PORT", "where to listen, also [ADDR6]:PORT and unix:PATH; repeatable",
+     Kind::texts, set_listen},
+    {"root", "DIR", "serve the files beneath it, instead of the built-in site", Kind::text,
+     set_text<&Options::root>},
+    {"pid-file", "FILE", "lock it and write the master's pid into it", Kind::text,
+     set_text<&Options::pid_file>},
+    {"access-log", "FILE|-|off", "one line for each request; -: standard output", Kind::text,
+     set_text<&Options::access_log>},
+    {"error-log", "FILE|-", "what goes wrong; -: standard error", Kind::text,
+     set_text<&Options::error_log>},
+    {"user", "NAME", "run the workers as this user", Kind::text, set_text<&Options::user>},
+    {"group", "NAME", "run the workers as this group", Kind::text, set_text<&Options::group>},
+    {"graceful-timeout", "TIME", "how long draining workers may take", Kind::duration,
+     set_duration<&Options::graceful_timeout>},
+    {"header-timeout", "TIME", "how long the head of a request may take", Kind::duration,
+     set_duration<&Options::header_timeout>},
+    {"idle-timeout", "TIME", "how long a connection may wait for its next request", Kind::duration,
+     set_duration<&Options::idle_timeout>},
+    {"send-timeout", "TIME", "how long an answer may make no progress", Kind::duration,
+     set_duration<&Options::send_timeout>},
+    {"max-body", "BYTES", "the largest body of a request", Kind::integer,
+     set_number<&Options::max_body, std::uint64_t{0}, std::uint64_t{1} << 40>},
+    {"max-connections", "N", "connections open at once in each worker", Kind::integer,
+     set_number<&Options::max_connections, 1u, 1'000'000u>},
+};
+
+const Setting* find_setting(std::string_view key) noexcept {
+  const auto found = std::find_if(std::begin(kSettings), std::end(kSettings),
+                                  [&](const Setting& setting) { return key == setting.key; });
+  return found == std::end(kSettings) ? nullptr : found;
+}
+
+// --- the file ---
+
+const char* expectation(Kind kind) noexcept {
+  switch (kind) {
+    case Kind::text:
+      return "must be a string";
+    case Kind::texts:
+      return "must be an array of strings";
+    case Kind::integer:
+      return "must be an integer";
+    case Kind::integer_or_text:
+      return "must be an integer or a string";
+    case Kind::duration:
+      return "must be a number of seconds or a string";
+  }
+  return "";
+}
+
+std::optional<Values> strings_of(const toml::array& array) {
+  Values values;
+  for (const toml::node& element : array) {
+    if (!element.is_string()) return std::nullopt;
+    values.push_back(element.as_string()->get());
+  }
+  return values;
+}
+
+// The node's values as a flag would have them; nullopt when it is not of this kind.
+std::optional<Values> values_of(const toml::node& node, Kind kind) {
+  const bool numeric = kind != Kind::text && kind != Kind::texts;
+  switch (node.type()) {
+    case toml::node_type::string:
+      if (kind == Kind::integer || kind == Kind::texts) return std::nullopt;
+      return Values{node.as_string()->get()};
+    case toml::node_type::integer:
+      if (!numeric) return std::nullopt;
+      return Values{std::to_string(node.as_integer()->get())};
+    case toml::node_type::floating_point:
+      if (kind != Kind::duration) return std::nullopt;
+      return Values{std::to_string(node.as_floating_point()->get())};
+    case toml::node_type::array:
+      return kind == Kind::texts ? strings_of(*node.as_array()) : std::nullopt;
+    default:
+      return std::nullopt;
+  }
+}
+
+std::string place(const std::string& path, const toml::source_region& source) {
+  return path + ":" + std::to_string(source.begin.line);
+}
+
+toml::table parse_file(const std::string& path) {
+  try {
+    return toml::parse(read_file(path), path);
+  } catch (const toml::parse_error& error) {
+    throw OptionsError{place(path, error.source()), "", error.description()};
+  } catch (const Error& error) {
+    throw OptionsError{error.operation(), error.object(), error.code().value()};
+  }
+}
+
+// --- what only the system can tell ---
+
+void check_directory(const std::string& path) {
+  const UniqueFd directory{
+      retry_eintr([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); })};
+  if (!directory.valid()) throw OptionsError{"root", path, errno};
+}
+
+void check_credentials(const std::string& user, const std::string& group) {
+  if (user.empty()) {
+    if (!group.empty()) throw OptionsError{"group", group, "needs a user beside it"};
+    return;
+  }
+  try {
+    proc::Credentials::of(user, group.empty() ? std::nullopt : std::optional{group});
+  } catch (const Error& error) {
+    throw OptionsError{error.operation(), error.object(), error.code().value()};
+  }
+}
+
+}  // namespace
+
+void load_config(const std::string& path, Options& options) {
+  for (const auto& [key, node] : parse_file(path)) {
+    const std::string line = place(path, key.source());
+    const Setting* const setting = find_setting(key.str());
+    if (setting == nullptr) throw OptionsError{line, key.str(), "unknown key"};
+    const auto values = values_of(node, setting->kind);
+    const std::string reason = values ? setting->set(options, *values) : expectation(setting->kind);
+    if (!reason.empty()) throw OptionsError{line, key.str(), reason};
+  }
+}
+
+void apply(const CommandLine& command_line, Options& options) {
+  for (const auto& [key, values] : command_line.settings) {
+    const std::string reason = find_setting(key)->set(options, values);
+    if (!reason.empty()) throw OptionsError{"option", "--" + key, reason};
+  }
+}
+
+CommandLine parse_command_line(int argc, const char* const* argv) {
+  CommandLine result;
+  CLI::App app{
+      "A pre-fork HTTP server. Signals: HUP reloads, TERM drains and ends, USR1 reopens the logs."};
+  app.name("procpool-httpd");
+  app.set_version_flag("--version", "procpool-httpd " PROCPOOL_VERSION);
+  app.add_option("--config", result.config, "read settings from this TOML file; flags win")
+      ->option_text("FILE");
+  bool check = false;
+  app.add_flag("--check", check, "read and judge the configuration, and end");
+
+  std::vector<Values> given(std::size(kSettings));
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const Setting& setting = kSettings[i];
+    const auto policy = setting.kind == Kind::texts ? CLI::MultiOptionPolicy::TakeAll
+                                                    : CLI::MultiOptionPolicy::TakeLast;
+    app.add_option(std::string{"--"} + setting.key, given[i], setting.help)
+        ->option_text(setting.placeholder)
+        ->allow_extra_args(false)
+        ->multi_option_policy(policy);
+  }
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    result.action = CommandLine::Action::show;
+    result.text = app.help();
+    return result;
+  } catch (const CLI::CallForVersion& version) {
+    result.action = CommandLine::Action::show;
+    result.text = std::string{version.what()} + "\n";
+    return result;
+  } catch (const CLI::ParseError& error) {
+    throw OptionsError{"command line", "", error.what()};
+  }
+
+  if (check) result.action = CommandLine::Action::check;
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    if (!given[i].empty()) result.settings.emplace_back(kSettings[i].key, given[i]);
+  }
+  Options scratch;
+  apply(result, scratch);
+  return result;
+}
+
+void validate(const Options& options) {
+  if (!options.root.empty()) check_directory(options.root);
+  check_credentials(options.user, options.group);
+}
+
+Options load_options(const CommandLine& command_line) {
+  Options options;
+  if (!command_line.config.empty()) load_config(command_line.config, options);
+  apply(command_line, options);
+  validate(options);
+  return options;
+}
+
+}  // namespace procpool::http
