@@ -11,7 +11,8 @@
 
 namespace procpool::proc {
 
-inline constexpr std::chrono::milliseconds kForever = std::chrono::milliseconds::max();
+inline constexpr auto kForever =
+    std::chrono::floor<std::chrono::milliseconds>(std::chrono::nanoseconds::max());
 
 // Send this signal, then wait so long before the next step. Each is followed by SIGCONT, because a
 // stopped process takes no other signal but SIGKILL.

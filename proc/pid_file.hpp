@@ -1,8 +1,7 @@
 // The file that says which process a running daemon is.
 //
-//   PidFile pid_file{"/run/x.pid"};                      // Error: pid_file "/run/x.pid": held by
-//   process 123 if (auto pid = read_pid_file("/run/x.pid")) ...      // it runs, and that is its
-//   pid
+//   PidFile pid_file{"/run/x.pid"};            // Error when another process holds it: says which
+//   if (auto pid = read_pid_file("/run/x.pid")) print(*pid);      // the process that holds it now
 #pragma once
 
 #include <sys/types.h>

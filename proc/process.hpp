@@ -70,6 +70,10 @@ class Process {
   // Sends a signal through the pidfd. False: it has been reaped. A zombie takes any signal.
   bool signal(int signal_number);
 
+  // Sends the step's signal, and SIGCONT: what stop() does at each step. For those who wait
+  // otherwise.
+  void take(const EscalationStep& step);
+
   // Carries the escalation out until the child has ended; blocks so long.
   ExitStatus stop(const Escalation& escalation);
 
@@ -82,15 +86,15 @@ class Process {
   UniqueFd& pipe(int target);
 
  private:
+  class Start;
   struct Pipe {
     int target;
     UniqueFd end;
   };
   Process(pid_t pid, UniqueFd pidfd, const ChildOptions& options, std::vector<Pipe> pipes);
 
-  std::optional<ExitStatus> reap_if_ended();
   void require_owner(const char* operation) const;
-  void finish() noexcept;
+  std::optional<ExitStatus> await_end(int waitid_flags, rusage* usage) const;
 
   pid_t owner_ = 0;  // who may wait; 0: moved from
   pid_t pid_ = 0;

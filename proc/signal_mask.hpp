@@ -13,12 +13,10 @@ namespace procpool::proc {
 // child of fork inherits the mask.
 class ScopedSignalMask {
  public:
-  explicit ScopedSignalMask(const SignalSet& blocked);
+  explicit ScopedSignalMask(const SignalSet& blocked) noexcept;
   ScopedSignalMask(const ScopedSignalMask&) = delete;
   ScopedSignalMask& operator=(const ScopedSignalMask&) = delete;
   ~ScopedSignalMask();
-
-  const SignalSet& former() const noexcept { return former_; }
 
  private:
   SignalSet former_;

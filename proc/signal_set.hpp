@@ -19,7 +19,7 @@ class SignalSet {
   explicit SignalSet(const sigset_t& set) noexcept : set_{set} {}
 
   static SignalSet all() noexcept;
-  static SignalSet blocked();  // the calling thread's mask
+  static SignalSet blocked() noexcept;  // the calling thread's mask
 
   SignalSet& add(int signal_number);
   SignalSet& remove(int signal_number);

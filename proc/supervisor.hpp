@@ -1,12 +1,11 @@
 // Keeps a set of forked children running, and replaces the set as a whole.
 //
 //   Supervisor supervisor{[](const SupervisorEvent& event) { log(event.text()); }};
-//   supervisor.start_generation(std::vector(4, ChildSpec{.name = "worker", .body = serve}),
-//   {{SIGTERM, 30s}, {SIGKILL, kForever}}); Loop::Watch watch{loop, supervisor.fd(),
-//   Interest::read, [&](auto&) { supervisor.step(); }};
+//   std::vector<ChildSpec> workers(4, {.name = "worker", .body = serve});
+//   supervisor.start_generation(workers, {{SIGTERM, 30s}, {SIGKILL, kForever}});
+//   Loop::Watch watch{loop, supervisor.fd(), Interest::read, [&](auto&) { supervisor.step(); }};
 //
-//   int serve(ChildContext& context) { open_everything(); context.ready(); return
-//   serve_until_told(); }
+//   int serve(ChildContext& context) { open_all(); context.ready(); return serve_until_told(); }
 #pragma once
 
 #include <sys/types.h>

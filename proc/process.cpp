@@ -1,0 +1,366 @@
+#include "proc/process.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <string_view>
+
+#include "ipc/base/error.hpp"
+#include "ipc/base/io.hpp"
+#include "ipc/base/process_id.hpp"
+#include "proc/detail/child_setup.hpp"
+#include "proc/signal_mask.hpp"
+
+namespace procpool::proc {
+namespace {
+
+using detail::ChildPlan;
+
+void require_reapable(const char* operation, const std::string& name) {
+  struct sigaction action{};
+  ::sigaction(SIGCHLD, nullptr, &action);
+  if (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0) {
+    throw Error{operation, name, "SIGCHLD is ignored: the kernel would drop the exit status"};
+  }
+}
+
+UniqueFd move_above(UniqueFd fd, int floor) {
+  if (fd.fd() >= floor) return fd;
+  UniqueFd moved{::fcntl(fd.fd(), F_DUPFD_CLOEXEC, floor)};
+  if (!moved.valid()) throw_errno("fcntl(F_DUPFD_CLOEXEC)", std::to_string(fd.fd()));
+  return moved;
+}
+
+struct PipeEnds {
+  UniqueFd reader;
+  UniqueFd writer;
+};
+
+// Above every target of a redirection, which would else close it in the child.
+PipeEnds make_pipe_above(int floor) {
+  std::array<int, 2> fds{};
+  if (::pipe2(fds.data(), O_CLOEXEC) != 0) throw_errno("pipe2");
+  UniqueFd reader{fds[0]};
+  UniqueFd writer{fds[1]};
+  return {move_above(std::move(reader), floor), move_above(std::move(writer), floor)};
+}
+
+UniqueFd open_above(const Redirection& to, int floor) {
+  UniqueFd file{
+      retry_eintr([&] { return ::open(to.path.c_str(), to.flags | O_CLOEXEC, to.mode); })};
+  if (!file.valid()) throw_errno("open", to.path);
+  return move_above(std::move(file), floor);
+}
+
+int first_free_of(const std::vector<Redirection>& redirections) {
+  int highest = STDERR_FILENO;
+  for (const Redirection& redirection : redirections) {
+    highest = std::max(highest, redirection.target);
+  }
+  return highest + 1;
+}
+
+std::vector<char*> pointers_to(const std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  pointers.reserve(strings.size() + 1);
+  for (const std::string& text : strings) pointers.push_back(const_cast<char*>(text.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// Where execvp(3) would look, without the allocation that it may do in the child.
+std::vector<std::string> candidates_for(const std::string& program) {
+  if (program.find('/') != std::string::npos) return {program};
+  const char* path = std::getenv("PATH");
+  std::string_view rest = path != nullptr ? path : "/bin:/usr/bin";
+  std::vector<std::string> candidates;
+  for (;;) {
+    const auto colon = rest.find(':');
+    const std::string_view folder = rest.substr(0, colon);
+    candidates.push_back(std::string{folder.empty() ? "." : folder} + "/" + program);
+    if (colon == std::string_view::npos) return candidates;
+    rest.remove_prefix(colon + 1);
+  }
+}
+
+int run(const std::function<int()>& body, const std::string& name) noexcept {
+  const auto complain = [&](const char* what) {
+    const std::string line =
+        name + (name.empty() ? "" : ": ") + "uncaught exception: " + what + "\n";
+    [[maybe_unused]] const ssize_t n = ::write(STDERR_FILENO, line.data(), line.size());
+    return EX_SOFTWARE;
+  };
+  try {
+    return body();
+  } catch (const std::exception& error) {
+    return complain(error.what());
+  } catch (...) {
+    return complain("not a std::exception");
+  }
+}
+
+int enter_program(void* plan) noexcept {
+  const auto& program = *static_cast<const ChildPlan*>(plan);
+  detail::set_up_child(program);
+  detail::execute(program);
+}
+
+constexpr std::size_t kStackSize = 256 * 1024;
+
+}  // namespace
+
+// The plan of a child, and all that it lends.
+class Process::Start {
+ public:
+  Start(const char* operation, const ChildOptions& options) {
+    require_reapable(operation, options.name);
+    const int floor = first_free_of(options.redirections);
+    for (const Redirection& redirection : options.redirections) redirect(redirection, floor);
+
+    auto [reader, writer] = make_pipe_above(floor);
+    set_blocking(reader.fd(), Blocking::no);
+    plan_.parents_only.push_back(reader.fd());
+    plan_.report_fd = writer.fd();
+    reader_ = std::move(reader);
+    writer_ = std::move(writer);
+
+    plan_.options = &options;
+    plan_.parent = ::getpid();
+    if (options.keep_only) plan_.keep = everything_kept(options);
+    if (options.environment) plan_.environment = pointers_to(*options.environment);
+  }
+
+  ChildPlan& plan() noexcept { return plan_; }
+
+  // The child is there: nothing of its own stays open here.
+  Process adopt(pid_t pid, UniqueFd pidfd) {
+    writer_.reset();
+    opened_.clear();
+    return Process{pid, std::move(pidfd), *plan_.options, std::move(pipes_)};
+  }
+
+  // Until the forked child has said something or ended. Not for the end of file alone: a child that
+  // another thread forks at this moment may hold the pipe open.
+  void await_report(const Process& child) {
+    std::array<pollfd, 2> either{{{reader_.fd(), POLLIN, 0}, {child.fd(), POLLIN, 0}}};
+    if (retry_eintr([&] { return ::poll(either.data(), either.size(), -1); }) < 0) {
+      throw_errno("poll", "child set-up");
+    }
+  }
+
+  // Reaps the child and throws if one of its steps failed.
+  void check(Process& child) {
+    const auto failure = detail::read_failure(reader_.fd());
+    if (!failure) return;
+    child.wait();
+    throw_errno(detail::step_name(*failure), detail::step_object(*failure, plan_),
+                failure->error_number);
+  }
+
+ private:
+  void redirect(const Redirection& redirection, int floor) {
+    int source = redirection.source;
+    if (redirection.kind == Redirection::Kind::file) {
+      source = opened_.emplace_back(open_above(redirection, floor)).fd();
+    } else if (redirection.kind != Redirection::Kind::fd) {
+      auto [reader, writer] = make_pipe_above(floor);
+      if (redirection.kind == Redirection::Kind::pipe_from_child) std::swap(reader, writer);
+      plan_.parents_only.push_back(writer.fd());
+      pipes_.push_back({redirection.target, std::move(writer)});
+      source = opened_.emplace_back(std::move(reader)).fd();
+    }
+    if (source != redirection.source) plan_.parents_only.push_back(source);
+    plan_.duplicates.emplace_back(source, redirection.target);
+  }
+
+  std::vector<int> everything_kept(const ChildOptions& options) const {
+    std::vector<int> kept = *options.keep_only;
+    for (const Redirection& redirection : options.redirections) kept.push_back(redirection.target);
+    kept.push_back(plan_.report_fd);
+    std::erase_if(kept, [](int fd) { return fd <= STDERR_FILENO; });
+    std::sort(kept.begin(), kept.end());
+    kept.erase(std::unique(kept.begin(), kept.end()), kept.end());
+    return kept;
+  }
+
+  ChildPlan plan_;
+  UniqueFd reader_;
+  UniqueFd writer_;
+  std::vector<UniqueFd> opened_;
+  std::vector<Pipe> pipes_;
+};
+
+Process Process::fork(const std::function<int()>& body, const ChildOptions& options) {
+  Start start{"fork", options};
+  pid_t pid = -1;
+  {
+    const ScopedSignalMask quiet{SignalSet::all()};
+    pid = ::fork();
+    if (pid == 0) {
+      detail::set_up_child(start.plan());
+      detail::report_done(start.plan());
+      ::_exit(run(body, options.name));
+    }
+  }
+  if (pid < 0) throw_errno("fork", options.name);
+  UniqueFd pidfd;
+  try {
+    pidfd = open_pidfd(pid);
+  } catch (...) {
+    // By bare pid, which is still its own: it is our child, and nobody has reaped it.
+    ::kill(pid, SIGKILL);
+    retry_eintr([&] { return ::waitpid(pid, nullptr, 0); });
+    throw;
+  }
+  Process child = start.adopt(pid, std::move(pidfd));
+  start.await_report(child);
+  start.check(child);
+  return child;
+}
+
+Process Process::spawn(const std::vector<std::string>& argv, const ChildOptions& options) {
+  if (argv.empty()) throw Error{"exec", options.name, "no program is given"};
+  ChildOptions named = options;
+  if (named.name.empty()) named.name = argv.front();
+  Start start{"exec", named};
+  const std::vector<std::string> candidates = candidates_for(argv.front());
+  ChildPlan& plan = start.plan();
+  for (const std::string& candidate : candidates) plan.programs.push_back(candidate.c_str());
+  plan.argv = pointers_to(argv);
+
+  // A child with other credentials gets memory of its own: in shared memory its new user might
+  // reach into ours, and the change would make us undumpable (commit_creds in the kernel).
+  // CLONE_VFORK: we go on when it runs its program or has ended.
+  const int memory = named.credentials ? 0 : CLONE_VM;
+  const auto stack = std::make_unique_for_overwrite<std::byte[]>(kStackSize);
+  int pidfd = -1;
+  pid_t pid = -1;
+  {
+    const ScopedSignalMask quiet{SignalSet::all()};
+    pid = ::clone(&enter_program, stack.get() + kStackSize,
+                  memory | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
+  }
+  if (pid < 0) throw_errno("clone", named.name);
+  Process child = start.adopt(pid, UniqueFd{pidfd});
+  start.check(child);
+  return child;
+}
+
+Process::Process(pid_t pid, UniqueFd pidfd, const ChildOptions& options, std::vector<Pipe> pipes)
+    : owner_{::getpid()},
+      pid_{pid},
+      pidfd_{std::move(pidfd)},
+      name_{options.name},
+      on_destroy_{options.on_destroy},
+      pipes_{std::move(pipes)} {}
+
+Process::Process(Process&& other) noexcept
+    : owner_{std::exchange(other.owner_, 0)},
+      pid_{other.pid_},
+      pidfd_{std::move(other.pidfd_)},
+      name_{std::move(other.name_)},
+      on_destroy_{other.on_destroy_},
+      status_{other.status_},
+      usage_{other.usage_},
+      pipes_{std::move(other.pipes_)} {}
+
+Process& Process::operator=(Process&& other) noexcept {
+  if (this != &other) {
+    std::destroy_at(this);
+    std::construct_at(this, std::move(other));
+  }
+  return *this;
+}
+
+Process::~Process() {
+  if (owner_ != ::getpid() || status_) return;
+  if (on_destroy_ == OnDestroy::kill_and_wait) {
+    ::syscall(SYS_pidfd_send_signal, pidfd_.fd(), SIGKILL, nullptr, 0);
+  }
+  siginfo_t info;
+  retry_eintr([&] { return ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.fd()), &info, WEXITED); });
+}
+
+void Process::require_owner(const char* operation) const {
+  if (owner_ != ::getpid()) {
+    throw Error{operation, name_,
+                "not this process's child: it was moved from, or made before fork"};
+  }
+}
+
+// The status of a child that has ended; blocks or not, and reaps or not, as the flags of waitid(2)
+// say.
+std::optional<ExitStatus> Process::await_end(int flags, rusage* usage) const {
+  siginfo_t info{};
+  // The library's form does not give the usage.
+  const auto call = [&] {
+    return ::syscall(SYS_waitid, P_PIDFD, pidfd_.fd(), &info, WEXITED | flags, usage);
+  };
+  if (retry_eintr(call) < 0) {
+    if (errno != ECHILD) throw_errno("waitid", name_);
+    throw Error{"waitid", name_, "somebody else has reaped it, or SIGCHLD is ignored"};
+  }
+  if (info.si_pid == 0) return std::nullopt;
+  return ExitStatus::from_siginfo(info);
+}
+
+bool Process::ready() const {
+  return status_ || has_ended(pidfd_.fd());
+}
+
+ExitStatus Process::wait() {
+  return wait_until(Deadline::never()).value();
+}
+
+std::optional<ExitStatus> Process::wait_until(Deadline deadline) {
+  require_owner("wait");
+  if (status_) return status_;
+  if (!deadline.is_never() && wait_ready(pidfd_.fd(), POLLIN, deadline) == 0) return std::nullopt;
+  rusage usage{};
+  status_ = await_end(deadline.is_never() ? 0 : WNOHANG, &usage);
+  if (status_) usage_ = usage;
+  return status_;
+}
+
+std::optional<ExitStatus> Process::peek() const {
+  require_owner("peek");
+  return status_ ? status_ : await_end(WNOHANG | WNOWAIT, nullptr);
+}
+
+bool Process::signal(int signal_number) {
+  require_owner("signal");
+  return !status_ && send_signal(pidfd_.fd(), signal_number);
+}
+
+void Process::take(const EscalationStep& step) {
+  signal(step.signal);
+  if (step.signal != SIGKILL) signal(SIGCONT);
+}
+
+ExitStatus Process::stop(const Escalation& escalation) {
+  for (const EscalationStep& step : escalation) {
+    if (try_wait()) break;
+    take(step);
+    if (wait_for(step.grace)) break;
+  }
+  return wait();
+}
+
+UniqueFd& Process::pipe(int target) {
+  const auto found = std::find_if(pipes_.begin(), pipes_.end(),
+                                  [&](const Pipe& pipe) { return pipe.target == target; });
+  if (found == pipes_.end()) throw Error{"pipe", std::to_string(target), "was not redirected so"};
+  return found->end;
+}
+
+}  // namespace procpool::proc
