@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "ipc/base/deadline.hpp"
-#include "ipc/base/poller.hpp"
+#include "ipc/base/loop.hpp"
 #include "ipc/base/unique_fd.hpp"
 #include "proc/child_options.hpp"
 #include "proc/escalation.hpp"
@@ -164,7 +164,7 @@ class Supervisor {
     return current_;
   }  // the current one; 0 before the first is ready
 
-  int fd() const noexcept { return poller_.fd(); }  // readable: step() has work
+  int fd() const noexcept { return loop_.fd(); }  // readable: step() has work
   void step();  // all that is due now, and the events. Never blocks.
 
   // For PID 1 and subreapers (PR_SET_CHILD_SUBREAPER, prctl(2)): reaps the adopted processes that
@@ -206,26 +206,27 @@ class Supervisor {
   void stop(Child& child, const Escalation& escalation);
   void read_report(Child& child);
   void collect(Child& child);
-  void cancel_starting(std::string reason);
+  void abandon_generation(std::string reason);
   void fail_generation(std::string reason);
   void complete_generation();
-  int newest_generation() const noexcept;
+  int newest_generation() const noexcept { return starting_ ? starting_->number : current_; }
   int free_slot() const;
+  Child* child_with(pid_t pid) noexcept;
   void report(SupervisorEvent::Kind kind, const Child& child, std::string reason = {});
-  void report_generation(SupervisorEvent::Kind kind, int generation, std::string reason = {});
+  void report(SupervisorEvent::Kind kind, int generation, std::string reason = {});
   void remove_ended();
   void set_timer();
   void settle();
 
   EventHandler on_event_;
   int most_children_;
-  Poller poller_;
+  Loop loop_;
   Timer timer_;  // the earliest thing due, or now when there are events to tell
+  Loop::Watch timer_watch_;
   UniqueFd life_reader_;
   UniqueFd life_writer_;
   std::vector<std::unique_ptr<Child>> children_;  // oldest first
   std::deque<SupervisorEvent> events_;
-  std::uint64_t last_child_ = 0;
   int last_generation_ = 0;
   int current_ = 0;
   std::optional<StartingGeneration> starting_;

@@ -1,0 +1,507 @@
+#include "proc/supervisor.hpp"
+
+#include <limits.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <set>
+
+#include "ipc/base/error.hpp"
+#include "ipc/base/io.hpp"
+
+namespace procpool::proc {
+namespace {
+
+using Kind = SupervisorEvent::Kind;
+using std::chrono::milliseconds;
+
+// What goes down the readiness pipe: one of these, and the reason after kFailed. A write of at most
+// PIPE_BUF comes whole.
+constexpr char kReady = 'R';
+constexpr char kFailed = 'F';
+
+constexpr int kNoSlot = -1;
+
+struct PipeEnds {
+  UniqueFd reader;
+  UniqueFd writer;
+};
+
+PipeEnds make_pipe() {
+  std::array<int, 2> fds{};
+  if (::pipe2(fds.data(), O_CLOEXEC) != 0) throw_errno("pipe2", "supervisor");
+  return {UniqueFd{fds[0]}, UniqueFd{fds[1]}};
+}
+
+milliseconds since(Deadline::Clock::time_point start) {
+  return std::chrono::floor<milliseconds>(Deadline::Clock::now() - start);
+}
+
+}  // namespace
+
+// One process of a child. What it watches goes before what it owns.
+struct Run {
+  Process process;
+  UniqueFd readiness;
+  Loop::Watch ended;
+  std::optional<Loop::Watch> told;  // unless all is said
+};
+
+struct Supervisor::Child {
+  Child(ChildSpec its_spec, int its_generation)
+      : spec{std::move(its_spec)}, generation{its_generation} {}
+
+  ChildSpec spec;
+  int generation;
+  ChildState state = ChildState::idle;
+  Deadline due = Deadline::never();  // when Event::due comes
+  int restarts = 0;
+
+  std::unique_ptr<Run> run{};  // while there is a process
+  int slot = kNoSlot;
+  Deadline::Clock::time_point started{};
+  std::string reason{};  // why it is not going to be ready
+  std::optional<ExitStatus> status{};
+
+  std::vector<milliseconds> lives{};  // see RestartPolicy
+
+  Escalation escalation{};
+  std::size_t next_step = 0;
+};
+
+// clang-format off
+const Supervisor::Action Supervisor::kActions[][5] = {
+  //               start                      ready                    exited                    stop                      due
+  /* idle */       {&Supervisor::start_child, &Supervisor::nothing,    &Supervisor::nothing,     &Supervisor::forget,      &Supervisor::nothing},
+  /* starting */   {&Supervisor::nothing,     &Supervisor::be_ready,   &Supervisor::fail_start,  &Supervisor::begin_stop,  &Supervisor::kill_unready},
+  /* running */    {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::replace,     &Supervisor::begin_stop,  &Supervisor::nothing},
+  /* stopping */   {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::finish,      &Supervisor::begin_stop,  &Supervisor::next_stop_step},
+  /* backing_off */{&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::nothing,     &Supervisor::forget,      &Supervisor::start_child},
+  /* ended */      {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::nothing,     &Supervisor::nothing,     &Supervisor::nothing},
+};
+// clang-format on
+
+void Supervisor::handle(Child& child, Event event) {
+  (this->*kActions[static_cast<std::size_t>(child.state)][static_cast<std::size_t>(event)])(child);
+}
+
+// The actions.
+
+void Supervisor::nothing(Child&) {}
+
+void Supervisor::start_child(Child& child) {
+  child.started = Deadline::Clock::now();
+  child.status.reset();
+  child.reason.clear();
+  child.state = ChildState::starting;
+  try {
+    fork_child(child);
+  } catch (const Error& error) {
+    child.reason = error.what();
+    fail_start(child);
+    return;
+  }
+  child.due = Deadline::after(child.started, child.spec.ready_within);
+  report(Kind::started, child);
+}
+
+void Supervisor::be_ready(Child& child) {
+  child.state = ChildState::running;
+  child.due = Deadline::never();
+  report(Kind::ready, child);
+  complete_generation();
+}
+
+// Its end is then an end before it was ready.
+void Supervisor::kill_unready(Child& child) {
+  child.reason = "not ready within " + std::to_string(child.spec.ready_within.count()) + " ms";
+  child.run->process.signal(SIGKILL);
+}
+
+void Supervisor::fail_start(Child& child) {
+  if (child.reason.empty()) child.reason = "ended before it was ready";
+  report(Kind::start_failed, child, child.reason);
+  if (starting_ && starting_->number == child.generation) {
+    child.state = ChildState::ended;
+    fail_generation(child.spec.name + ": " + child.reason);
+  } else {
+    back_off(child);
+  }
+}
+
+void Supervisor::replace(Child& child) {
+  report(Kind::exited, child);
+  back_off(child);
+}
+
+void Supervisor::begin_stop(Child& child) {
+  if (child.state != ChildState::stopping) report(Kind::retiring, child);
+  child.state = ChildState::stopping;
+  next_stop_step(child);
+}
+
+void Supervisor::next_stop_step(Child& child) {
+  if (child.next_step == child.escalation.size()) return;
+  const EscalationStep& step = child.escalation[child.next_step++];
+  child.run->process.take(step);
+  if (child.next_step < child.escalation.size()) child.due = Deadline::in(step.grace);
+}
+
+void Supervisor::finish(Child& child) {
+  report(Kind::ended, child);
+  child.state = ChildState::ended;
+}
+
+void Supervisor::forget(Child& child) {
+  finish(child);
+}
+
+// What the actions are made of.
+
+void Supervisor::fork_child(Child& child) {
+  child.slot = free_slot();
+  auto [reader, writer] = make_pipe();
+  set_blocking(reader.fd(), Blocking::no);
+
+  ChildOptions options = child.spec.options;
+  if (options.name.empty()) options.name = child.spec.name;
+  auto& keep = options.keep_only ? *options.keep_only : options.keep_only.emplace();
+  keep.push_back(writer.fd());
+  keep.push_back(life_reader_.fd());
+
+  Process process = Process::fork(
+      [&] {
+        ChildContext context{std::move(writer), life_reader_.fd(), child.slot, child.generation};
+        try {
+          return child.spec.body(context);
+        } catch (const std::exception& error) {
+          context.fail(error.what());
+          throw;
+        }
+      },
+      options);
+  const int pidfd = process.fd();
+  child.run.reset(new Run{std::move(process),
+                          std::move(reader),
+                          {loop_, pidfd, Interest::read, [&](auto&) { collect(child); }},
+                          std::nullopt});
+  child.run->told.emplace(loop_, child.run->readiness.fd(), Interest::read,
+                          [&](auto&) { read_report(child); });
+}
+
+void Supervisor::back_off(Child& child) {
+  child.run.reset();
+  child.slot = kNoSlot;
+
+  auto& lives = child.lives;
+  lives.push_back(since(child.started));
+  if (lives.size() > child.spec.restart.memory()) lives.erase(lives.begin());
+  const auto delay = child.spec.restart.delay_after(lives);
+  if (!delay) {
+    report(Kind::gave_up, child);
+    child.state = ChildState::ended;
+    return;
+  }
+  child.state = ChildState::backing_off;
+  child.due = Deadline::in(*delay);
+  ++child.restarts;
+  report(Kind::backing_off, child);
+  events_.back().delay = *delay;
+}
+
+void Supervisor::stop(Child& child, const Escalation& escalation) {
+  child.escalation = escalation;
+  child.next_step = 0;
+  child.due = Deadline::never();
+  handle(child, Event::stop);
+}
+
+void Supervisor::read_report(Child& child) {
+  std::array<char, PIPE_BUF> text;
+  const int fd = child.run->readiness.fd();
+  const ssize_t n = retry_eintr([&] { return ::read(fd, text.data(), text.size()); });
+  if (n < 0 && errno == EAGAIN) return;
+  child.run->told.reset();
+  if (n <= 0) return;
+  if (text.front() == kReady) {
+    handle(child, Event::ready);
+  } else if (text.front() == kFailed) {
+    child.reason.assign(text.data() + 1, static_cast<std::size_t>(n) - 1);
+  }
+}
+
+// What it said before it ended counts.
+void Supervisor::collect(Child& child) {
+  if (child.run->told) read_report(child);
+  child.status = child.run->process.try_wait();
+  if (child.status) handle(child, Event::exited);
+}
+
+void Supervisor::abandon_generation(std::string reason) {
+  const int number = starting_->number;
+  starting_.reset();
+  report(Kind::generation_failed, number, std::move(reason));
+}
+
+void Supervisor::fail_generation(std::string reason) {
+  const int number = starting_->number;
+  abandon_generation(std::move(reason));
+  for (const auto& child : children_) {
+    if (child->generation == number) stop(*child, {{SIGKILL, kForever}});
+  }
+}
+
+void Supervisor::complete_generation() {
+  if (!starting_) return;
+  const int number = starting_->number;
+  const auto still_starting = [&](const auto& child) {
+    return child->generation == number && child->state != ChildState::running &&
+           child->state != ChildState::stopping && child->state != ChildState::ended;
+  };
+  if (std::any_of(children_.begin(), children_.end(), still_starting)) return;
+
+  const Escalation retire_old = std::move(starting_->retire_old);
+  starting_.reset();
+  current_ = number;
+  report(Kind::generation_ready, number);
+  for (const auto& child : children_) {
+    if (child->generation < number && child->state != ChildState::stopping) {
+      stop(*child, retire_old);
+    }
+  }
+}
+
+int Supervisor::free_slot() const {
+  std::vector<bool> taken(children_.size() + 1);
+  for (const auto& child : children_) {
+    if (child->run) taken[static_cast<std::size_t>(child->slot)] = true;
+  }
+  const auto slot = std::find(taken.begin(), taken.end(), false) - taken.begin();
+  if (slot >= most_children_) {
+    throw Error{"fork", {}, "all " + std::to_string(most_children_) + " slots are taken"};
+  }
+  return static_cast<int>(slot);
+}
+
+Supervisor::Child* Supervisor::child_with(pid_t pid) noexcept {
+  const auto found = std::find_if(children_.begin(), children_.end(), [&](const auto& child) {
+    return child->run && !child->status && child->run->process.pid() == pid;
+  });
+  return found == children_.end() ? nullptr : found->get();
+}
+
+void Supervisor::report(Kind kind, const Child& child, std::string reason) {
+  events_.push_back({.kind = kind,
+                     .name = child.spec.name,
+                     .pid = child.run ? child.run->process.pid() : 0,
+                     .slot = child.run ? child.slot : kNoSlot,
+                     .generation = child.generation,
+                     .status = child.status,
+                     .reason = std::move(reason)});
+}
+
+void Supervisor::report(Kind kind, int generation, std::string reason) {
+  events_.push_back({.kind = kind, .generation = generation, .reason = std::move(reason)});
+}
+
+void Supervisor::remove_ended() {
+  std::set<int> gone;
+  std::erase_if(children_, [&](const auto& child) {
+    if (child->state != ChildState::ended) return false;
+    gone.insert(child->generation);
+    return true;
+  });
+  for (const auto& child : children_) gone.erase(child->generation);
+  for (const int generation : gone) report(Kind::generation_gone, generation);
+}
+
+void Supervisor::set_timer() {
+  Deadline next = events_.empty() ? Deadline::never() : Deadline::now();
+  for (const auto& child : children_) next = std::min(next, child->due);
+  timer_.set(next);
+}
+
+void Supervisor::settle() {
+  remove_ended();
+  set_timer();
+}
+
+// The interface.
+
+Supervisor::Supervisor(EventHandler on_event, int most_children)
+    : on_event_{std::move(on_event)},
+      most_children_{most_children},
+      timer_watch_{loop_, timer_.fd(), Interest::read, [&](auto&) { timer_.try_take(); }} {
+  auto [reader, writer] = make_pipe();
+  life_reader_ = std::move(reader);
+  life_writer_ = std::move(writer);
+}
+
+Supervisor::~Supervisor() = default;
+
+Supervisor::Child& Supervisor::make_child(ChildSpec spec, int generation) {
+  return *children_.emplace_back(std::make_unique<Child>(std::move(spec), generation));
+}
+
+int Supervisor::start_generation(std::vector<ChildSpec> children, Escalation retire_old) {
+  const int number = ++last_generation_;
+  if (starting_) fail_generation("replaced by generation " + std::to_string(number));
+  starting_ = {.number = number, .retire_old = std::move(retire_old)};
+  for (ChildSpec& spec : children) {
+    handle(make_child(std::move(spec), number), Event::start);
+    if (!starting_) break;
+  }
+  complete_generation();
+  settle();
+  return number;
+}
+
+void Supervisor::add(ChildSpec child) {
+  handle(make_child(std::move(child), newest_generation()), Event::start);
+  settle();
+}
+
+void Supervisor::retire_one(const Escalation& escalation) {
+  const auto newest = std::find_if(children_.rbegin(), children_.rend(), [&](const auto& child) {
+    return child->generation == newest_generation() && child->state != ChildState::stopping;
+  });
+  if (newest == children_.rend()) return;
+  stop(**newest, escalation);
+  complete_generation();
+  settle();
+}
+
+void Supervisor::retire_all(const Escalation& escalation) {
+  if (starting_) abandon_generation("told to stop before it was ready");
+  for (const auto& child : children_) {
+    if (child->state != ChildState::stopping) stop(*child, escalation);
+  }
+  settle();
+}
+
+void Supervisor::stop_all(const Escalation& escalation) {
+  if (starting_) abandon_generation("told to stop before it was ready");
+  for (const auto& child : children_) stop(*child, escalation);
+  settle();
+}
+
+void Supervisor::signal_children(int signal_number) {
+  for (const auto& child : children_) {
+    if (child->run) child->run->process.signal(signal_number);
+  }
+}
+
+std::vector<ChildView> Supervisor::children() const {
+  std::vector<ChildView> views;
+  for (const auto& child : children_) {
+    views.push_back({.name = child->spec.name,
+                     .slot = child->run ? child->slot : kNoSlot,
+                     .pid = child->run ? child->run->process.pid() : 0,
+                     .generation = child->generation,
+                     .state = child->state,
+                     .started = child->started,
+                     .restarts = child->restarts});
+  }
+  return views;
+}
+
+void Supervisor::step() {
+  loop_.run_once(Deadline::now());
+  for (const auto& child : children_) {
+    if (!child->due.expired()) continue;
+    child->due = Deadline::never();
+    handle(*child, Event::due);
+  }
+  settle();
+  while (!events_.empty()) {
+    const SupervisorEvent event = std::move(events_.front());
+    events_.pop_front();
+    on_event_(event);
+  }
+  set_timer();
+}
+
+std::vector<Supervisor::Stranger> Supervisor::reap_strangers() {
+  std::vector<Stranger> strangers;
+  for (;;) {
+    // The kernel may name the same one again and again: whoever is named is reaped before we go on.
+    siginfo_t info{};
+    const int looked = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL);
+    if (looked != 0 || info.si_pid == 0) break;
+    if (Child* own = child_with(info.si_pid)) {
+      collect(*own);
+    } else if (::waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG | __WALL) ==
+               0) {
+      strangers.push_back({info.si_pid, ExitStatus::from_siginfo(info)});
+    }
+  }
+  settle();
+  return strangers;
+}
+
+// In the child.
+
+void ChildContext::ready() {
+  if (!readiness_.valid()) return;
+  // If nobody is there to read it, life_fd() says so.
+  [[maybe_unused]] const ssize_t n = ::write(readiness_.fd(), &kReady, 1);
+  readiness_.reset();
+}
+
+void ChildContext::fail(std::string_view reason) {
+  if (!readiness_.valid()) return;
+  std::string text{kFailed};
+  text.append(reason.substr(0, PIPE_BUF - 1));
+  [[maybe_unused]] const ssize_t n = ::write(readiness_.fd(), text.data(), text.size());
+  readiness_.reset();
+}
+
+// Words.
+
+std::string_view name_of(ChildState state) noexcept {
+  constexpr std::array<std::string_view, 6> kNames{"idle",     "starting",    "running",
+                                                   "stopping", "backing off", "ended"};
+  return kNames[static_cast<std::size_t>(state)];
+}
+
+std::string_view name_of(Kind kind) noexcept {
+  constexpr std::array<std::string_view, 11> kNames{
+      "started",        "ready",    "start_failed", "exited",           "backing_off",
+      "gave_up",        "retiring", "ended",        "generation_ready", "generation_failed",
+      "generation_gone"};
+  return kNames[static_cast<std::size_t>(kind)];
+}
+
+std::string SupervisorEvent::text() const {
+  const std::string number = std::to_string(generation);
+  if (kind == Kind::generation_ready) return "generation " + number + ": ready";
+  if (kind == Kind::generation_failed) return "generation " + number + ": failed: " + reason;
+  if (kind == Kind::generation_gone) return "generation " + number + ": gone";
+
+  std::string line = name;
+  if (pid != 0) {
+    line += " (process " + std::to_string(pid) + ", slot " + std::to_string(slot) + ")";
+  }
+  line += ": ";
+  switch (kind) {
+    case Kind::start_failed:
+      line += "failed to start: " + reason;
+      break;
+    case Kind::backing_off:
+      return line + "starts again " +
+             (delay.count() == 0 ? "at once" : "in " + std::to_string(delay.count()) + " ms");
+    case Kind::gave_up:
+      return line + "fails too often, and is not started again";
+    case Kind::retiring:
+      return line + "told to stop";
+    default:
+      line += name_of(kind);
+  }
+  if (status) line += ", " + status->text();
+  return line;
+}
+
+}  // namespace procpool::proc
