@@ -91,6 +91,7 @@ void AccessLog::flush() noexcept {
   const auto written = static_cast<std::size_t>(n);
   if (written < buffer_.size()) return fail(ENOSPC, written);
   buffer_.clear();
+  torn_ = false;
   if (!std::exchange(failing_, false)) return;
   report_("access log \"" + path_ +
           "\" is written again; lines lost so far: " + std::to_string(dropped_));
@@ -98,8 +99,8 @@ void AccessLog::flush() noexcept {
 
 // Keeps the rest of a line of which a part is in the file, and drops the lines behind it.
 void AccessLog::fail(int error_number, std::size_t written) {
-  const bool torn = written > 0 && buffer_[written - 1] != '\n';
-  const std::size_t kept_end = torn ? buffer_.find('\n', written) + 1 : written;
+  if (written > 0) torn_ = buffer_[written - 1] != '\n';
+  const std::size_t kept_end = torn_ ? buffer_.find('\n', written) + 1 : written;
   dropped_ += static_cast<std::uint64_t>(
       std::count(buffer_.begin() + static_cast<std::ptrdiff_t>(kept_end), buffer_.end(), '\n'));
   buffer_.resize(kept_end);

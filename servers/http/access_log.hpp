@@ -79,6 +79,7 @@ class AccessLog {
   std::string buffer_;
   std::uint64_t dropped_ = 0;
   bool failing_ = false;
+  bool torn_ = false;  // the file ends within the line that begins the buffer
 };
 
 }  // namespace procpool::http

@@ -28,7 +28,8 @@ struct HeadLimits {
 //
 // After `bad` nothing of the input can be trusted: the connection must be closed behind the answer,
 // whatever the status. The Request then holds what was understood before (line, method), so that
-// the answer to HEAD has no body and the log has its line.
+// the answer to HEAD has no body and the log has its line. While `incomplete` the Request is of no
+// use.
 //
 // More than Fields::kCapacity fields: 431. A body that is announced is not judged by its size here
 // but for a number beyond 2^64: 413.

@@ -24,7 +24,8 @@ using Values = std::vector<std::string>;
 enum class Kind { text, texts, integer, integer_or_text, duration };
 
 // One setting: how it is called, and how a value becomes a member of Options. `set` returns the
-// reason why not; empty: done. Only `texts` is given more than one value.
+// reason why not; empty: done. Only `texts` means more than one value;
+// of all others the last one counts.
 struct Setting {
   const char* key;
   const char* placeholder;
@@ -35,7 +36,7 @@ struct Setting {
 
 template <auto member>
 std::string set_text(Options& options, const Values& values) {
-  options.*member = values.front();
+  options.*member = values.back();
   return {};
 }
 
@@ -65,22 +66,22 @@ std::string parse_number(std::string_view text, Number low, Number high, Number&
 
 template <auto member, auto low, auto high>
 std::string set_number(Options& options, const Values& values) {
-  return parse_number(values.front(), low, high, options.*member);
+  return parse_number(values.back(), low, high, options.*member);
 }
 
 std::string set_workers(Options& options, const Values& values) {
-  if (values.front() == "auto") {
+  if (values.back() == "auto") {
     options.workers = 0;
     return {};
   }
-  return parse_number(values.front(), 1u, 1024u, options.workers);
+  return parse_number(values.back(), 1u, 1024u, options.workers);
 }
 
 template <auto member>
 std::string set_duration(Options& options, const Values& values) {
   constexpr double kShortest = 0.001;
   constexpr double kLongest = 86'400;
-  const std::string& text = values.front();
+  const std::string& text = values.back();
   const char* const end = text.data() + text.size();
   double number = 0;
   const auto parsed = std::from_chars(text.data(), end, number, std::chars_format::fixed);
@@ -186,7 +187,7 @@ toml::table parse_file(const std::string& path) {
   } catch (const toml::parse_error& error) {
     throw OptionsError{place(path, error.source()), "", error.description()};
   } catch (const Error& error) {
-    throw OptionsError{error.operation(), error.object(), error.code().value()};
+    throw OptionsError{error};
   }
 }
 
@@ -206,7 +207,7 @@ void check_credentials(const std::string& user, const std::string& group) {
   try {
     proc::Credentials::of(user, group.empty() ? std::nullopt : std::optional{group});
   } catch (const Error& error) {
-    throw OptionsError{error.operation(), error.object(), error.code().value()};
+    throw OptionsError{error};
   }
 }
 
@@ -244,12 +245,9 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   std::vector<Values> given(std::size(kSettings));
   for (std::size_t i = 0; i < given.size(); ++i) {
     const Setting& setting = kSettings[i];
-    const auto policy = setting.kind == Kind::texts ? CLI::MultiOptionPolicy::TakeAll
-                                                    : CLI::MultiOptionPolicy::TakeLast;
     app.add_option(std::string{"--"} + setting.key, given[i], setting.help)
         ->option_text(setting.placeholder)
-        ->allow_extra_args(false)
-        ->multi_option_policy(policy);
+        ->allow_extra_args(false);
   }
 
   try {

@@ -21,6 +21,7 @@ namespace procpool::http {
 class OptionsError : public Error {
  public:
   using Error::Error;
+  explicit OptionsError(const Error& error) : Error{error} {}  // the same words
 };
 
 // Every setting, with its default. Durations are seconds, or text with a unit: 2.5, "30s", "500ms".
