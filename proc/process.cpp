@@ -18,6 +18,7 @@
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/base/process_id.hpp"
+#include "ipc/pipe.hpp"
 #include "proc/detail/child_setup.hpp"
 #include "proc/signal_mask.hpp"
 
@@ -48,11 +49,8 @@ struct PipeEnds {
 
 // Above every target of a redirection, which would else close it in the child.
 PipeEnds make_pipe_above(int floor) {
-  std::array<int, 2> fds{};
-  if (::pipe2(fds.data(), O_CLOEXEC) != 0) throw_errno("pipe2");
-  UniqueFd reader{fds[0]};
-  UniqueFd writer{fds[1]};
-  return {move_above(std::move(reader), floor), move_above(std::move(writer), floor)};
+  auto [reader, writer] = ipc::make_pipe();
+  return {move_above(reader.release(), floor), move_above(writer.release(), floor)};
 }
 
 UniqueFd open_above(const Redirection& to, int floor) {

@@ -11,6 +11,7 @@
 
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
+#include "ipc/pipe.hpp"
 
 namespace procpool::proc {
 namespace {
@@ -24,17 +25,6 @@ constexpr char kReady = 'R';
 constexpr char kFailed = 'F';
 
 constexpr int kNoSlot = -1;
-
-struct PipeEnds {
-  UniqueFd reader;
-  UniqueFd writer;
-};
-
-PipeEnds make_pipe() {
-  std::array<int, 2> fds{};
-  if (::pipe2(fds.data(), O_CLOEXEC) != 0) throw_errno("pipe2", "supervisor");
-  return {UniqueFd{fds[0]}, UniqueFd{fds[1]}};
-}
 
 milliseconds since(Deadline::Clock::time_point start) {
   return std::chrono::floor<milliseconds>(Deadline::Clock::now() - start);
@@ -163,7 +153,7 @@ void Supervisor::forget(Child& child) {
 
 void Supervisor::fork_child(Child& child) {
   child.slot = free_slot();
-  auto [reader, writer] = make_pipe();
+  auto [reader, writer] = ipc::make_pipe();
   set_blocking(reader.fd(), Blocking::no);
 
   ChildOptions options = child.spec.options;
@@ -174,7 +164,7 @@ void Supervisor::fork_child(Child& child) {
 
   Process process = Process::fork(
       [&] {
-        ChildContext context{std::move(writer), life_reader_.fd(), child.slot, child.generation};
+        ChildContext context{writer.release(), life_reader_.fd(), child.slot, child.generation};
         try {
           return child.spec.body(context);
         } catch (const std::exception& error) {
@@ -185,7 +175,7 @@ void Supervisor::fork_child(Child& child) {
       options);
   const int pidfd = process.fd();
   child.run.reset(new Run{std::move(process),
-                          std::move(reader),
+                          reader.release(),
                           {loop_, pidfd, Interest::read, [&](auto&) { collect(child); }},
                           std::nullopt});
   child.run->told.emplace(loop_, child.run->readiness.fd(), Interest::read,
@@ -335,9 +325,9 @@ Supervisor::Supervisor(EventHandler on_event, int most_children)
     : on_event_{std::move(on_event)},
       most_children_{most_children},
       timer_watch_{loop_, timer_.fd(), Interest::read, [&](auto&) { timer_.try_take(); }} {
-  auto [reader, writer] = make_pipe();
-  life_reader_ = std::move(reader);
-  life_writer_ = std::move(writer);
+  auto [reader, writer] = ipc::make_pipe();
+  life_reader_ = reader.release();
+  life_writer_ = writer.release();
 }
 
 Supervisor::~Supervisor() = default;
