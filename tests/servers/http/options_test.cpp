@@ -1,0 +1,276 @@
+#include "servers/http/options.hpp"
+
+#include <chrono>
+#include <fstream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/temp_dir.hpp"
+
+namespace procpool::http {
+namespace {
+
+using namespace std::chrono_literals;
+
+CommandLine parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "procpool-httpd");
+  return parse_command_line(static_cast<int>(arguments.size()), arguments.data());
+}
+
+Options options_of(const std::vector<const char*>& arguments) {
+  Options options;
+  apply(parse(arguments), options);
+  return options;
+}
+
+// What the OptionsError of a call says; empty when there is none.
+template <typename Call>
+std::string complaint(Call&& call) {
+  try {
+    call();
+  } catch (const OptionsError& error) {
+    return error.what();
+  }
+  return {};
+}
+
+class OptionsFile : public testing::Test {
+ protected:
+  std::string write(std::string_view text) const {
+    std::string path = dir_.path() / "site.toml";
+    std::ofstream{path} << text;
+    return path;
+  }
+
+  Options load(std::string_view text) const {
+    Options options;
+    load_config(write(text), options);
+    return options;
+  }
+
+  std::string complaint_about(std::string_view text) const {
+    return complaint([&] { load(text); });
+  }
+
+  test::TempDir dir_;
+};
+
+TEST(CommandLineOptions, are_the_defaults_when_nothing_is_given) {
+  EXPECT_EQ(options_of({}), Options{});
+  EXPECT_EQ(Options{}.listen, std::vector<std::string>{"127.0.0.1:8080"});
+}
+
+TEST(CommandLineOptions, set_everything) {
+  const Options options = options_of({"--workers",
+                                      "4",
+                                      "--listen",
+                                      "127.0.0.1:0",
+                                      "--listen=[::1]:80",
+                                      "--listen",
+                                      "unix:/run/x",
+                                      "--root",
+                                      "/srv",
+                                      "--pid-file",
+                                      "/run/p",
+                                      "--access-log",
+                                      "-",
+                                      "--error-log",
+                                      "/var/e",
+                                      "--user",
+                                      "www-data",
+                                      "--group",
+                                      "adm",
+                                      "--graceful-timeout",
+                                      "5",
+                                      "--header-timeout",
+                                      "500ms",
+                                      "--idle-timeout",
+                                      "2.5s",
+                                      "--send-timeout",
+                                      "0.25",
+                                      "--max-body",
+                                      "0",
+                                      "--max-connections",
+                                      "17"});
+  Options expected;
+  expected.workers = 4;
+  expected.listen = {"127.0.0.1:0", "[::1]:80", "unix:/run/x"};
+  expected.root = "/srv";
+  expected.pid_file = "/run/p";
+  expected.access_log = "-";
+  expected.error_log = "/var/e";
+  expected.user = "www-data";
+  expected.group = "adm";
+  expected.graceful_timeout = 5s;
+  expected.header_timeout = 500ms;
+  expected.idle_timeout = 2500ms;
+  expected.send_timeout = 250ms;
+  expected.max_body = 0;
+  expected.max_connections = 17;
+  EXPECT_EQ(options, expected);
+}
+
+TEST(CommandLineOptions, that_are_repeated_end_as_the_last) {
+  EXPECT_EQ(options_of({"--workers", "4", "--workers", "auto"}).workers, 0u);
+  EXPECT_EQ(options_of({"--root", "a", "--root", "b"}).root, "b");
+}
+
+TEST(CommandLineOptions, say_what_to_do) {
+  EXPECT_EQ(parse({}).action, CommandLine::Action::run);
+  EXPECT_EQ(parse({"--check"}).action, CommandLine::Action::check);
+  EXPECT_EQ(parse({"--config", "x.toml"}).config, "x.toml");
+
+  const CommandLine help = parse({"--help"});
+  EXPECT_EQ(help.action, CommandLine::Action::show);
+  for (const std::string_view flag : {"--workers", "--listen", "--config", "--graceful-timeout"}) {
+    EXPECT_NE(help.text.find(flag), help.text.npos) << flag;
+  }
+  EXPECT_TRUE(parse({"--version"}).text.starts_with("procpool-httpd "));
+}
+
+TEST(CommandLineOptions, that_are_wrong_are_named) {
+  const auto complaint_about = [](std::vector<const char*> arguments) {
+    return complaint([&] { parse(arguments); });
+  };
+  EXPECT_NE(complaint_about({"--wrokers", "4"}).find("--wrokers"), std::string::npos);
+  EXPECT_NE(complaint_about({"stray"}).find("stray"), std::string::npos);
+  EXPECT_NE(complaint_about({"--root"}).find("--root"), std::string::npos);
+  EXPECT_NE(complaint_about({"--workers", "0"}).find("--workers"), std::string::npos);
+  for (const char* workers : {"0", "-1", "1025", "4x", "", "1.5", "AUTO"}) {
+    EXPECT_NE(complaint_about({"--workers", workers}), "") << workers;
+  }
+  for (const char* time :
+       {"0", "-1", "5m", "s", "inf", "nan", "1e3", "86401", "", "5 s", "0.0001"}) {
+    EXPECT_NE(complaint_about({"--idle-timeout", time}), "") << time;
+  }
+  for (const char* address :
+       {"nonsense", "127.0.0.1", "127.0.0.1:65536", "256.0.0.1:80", "unix:"}) {
+    EXPECT_NE(complaint_about({"--listen", address}).find("--listen"), std::string::npos)
+        << address;
+  }
+}
+
+TEST_F(OptionsFile, has_a_key_for_every_flag) {
+  const Options options = load(R"(
+workers = 4
+listen = ["127.0.0.1:0", "unix:/run/x"]
+root = "/srv"
+pid-file = "/run/p"
+access-log = "-"
+error-log = "/var/e"
+user = "www-data"
+group = "adm"
+graceful-timeout = 5
+header-timeout = "500ms"
+idle-timeout = 2.5
+send-timeout = "1s"
+max-body = 0
+max-connections = 17
+)");
+  EXPECT_EQ(options, options_of({"--workers",
+                                 "4",
+                                 "--listen",
+                                 "127.0.0.1:0",
+                                 "--listen",
+                                 "unix:/run/x",
+                                 "--root",
+                                 "/srv",
+                                 "--pid-file",
+                                 "/run/p",
+                                 "--access-log",
+                                 "-",
+                                 "--error-log",
+                                 "/var/e",
+                                 "--user",
+                                 "www-data",
+                                 "--group",
+                                 "adm",
+                                 "--graceful-timeout",
+                                 "5",
+                                 "--header-timeout",
+                                 "500ms",
+                                 "--idle-timeout",
+                                 "2.5",
+                                 "--send-timeout",
+                                 "1s",
+                                 "--max-body",
+                                 "0",
+                                 "--max-connections",
+                                 "17"}));
+  EXPECT_EQ(load("workers = \"auto\"").workers, 0u);
+  EXPECT_EQ(load(""), Options{});
+}
+
+TEST_F(OptionsFile, that_is_wrong_is_named_with_line_and_key) {
+  const std::string where = dir_.path() / "site.toml";
+  const auto expect_complaint = [&](std::string_view text, const std::string& begin) {
+    EXPECT_EQ(complaint_about(text).substr(0, begin.size()), begin) << text;
+  };
+  expect_complaint("\n\nwrokers = 4", where + ":3 \"wrokers\": unknown key");
+  expect_complaint("[server]\nworkers = 4", where + ":1 \"server\": unknown key");
+  expect_complaint("workers = 4\nroot = 5", where + ":2 \"root\": must be a string");
+  expect_complaint("listen = \"127.0.0.1:80\"", where + ":1 \"listen\": must be an array");
+  expect_complaint("listen = [80]", where + ":1 \"listen\": must be an array of strings");
+  expect_complaint("listen = []", where + ":1 \"listen\": needs");
+  expect_complaint("listen = [\"x\"]", where + ":1 \"listen\": address \"x\"");
+  expect_complaint("workers = 1.5", where + ":1 \"workers\": must be an integer or a string");
+  expect_complaint("workers = true", where + ":1 \"workers\": must be");
+  expect_complaint("workers = 0", where + ":1 \"workers\": must be a whole number from 1 to 1024");
+  expect_complaint("max-body = \"1\"", where + ":1 \"max-body\": must be an integer");
+  expect_complaint("max-body = -1", where + ":1 \"max-body\": must be a whole number from 0");
+  expect_complaint("idle-timeout = inf", where + ":1 \"idle-timeout\": must be a time");
+  expect_complaint("idle-timeout = []", where + ":1 \"idle-timeout\": must be a number of seconds");
+  expect_complaint("workers = 4\nworkers = 5", where + ":2");
+  expect_complaint("workers = \nroot", where + ":1");
+}
+
+TEST_F(OptionsFile, that_cannot_be_read_is_named) {
+  Options options;
+  const std::string absent = dir_.path() / "absent.toml";
+  EXPECT_NE(complaint([&] { load_config(absent, options); }).find(absent), std::string::npos);
+  EXPECT_NE(complaint([&] { load_config(dir_.path(), options); }), "");
+}
+
+TEST_F(OptionsFile, yields_to_the_command_line_each_time_it_is_read) {
+  const std::string path = write("workers = 2\nidle-timeout = 7\nlisten = [\"127.0.0.1:1\"]");
+  const CommandLine command_line =
+      parse({"--config", path.c_str(), "--workers", "3", "--listen", "127.0.0.1:0"});
+  const Options first = load_options(command_line);
+  EXPECT_EQ(first.workers, 3u);
+  EXPECT_EQ(first.idle_timeout, 7s);
+  EXPECT_EQ(first.listen, std::vector<std::string>{"127.0.0.1:0"});
+
+  write("max-body = 1\nworkers = 9");
+  const Options second = load_options(command_line);
+  EXPECT_EQ(second.workers, 3u);
+  EXPECT_EQ(second.idle_timeout, Options{}.idle_timeout);
+  EXPECT_EQ(second.max_body, 1u);
+}
+
+TEST_F(OptionsFile, is_validated_against_the_system) {
+  const auto complaint_about_root = [](std::string root) {
+    Options options;
+    options.root = std::move(root);
+    return complaint([&] { validate(options); });
+  };
+  EXPECT_EQ(complaint_about_root(dir_.path()), "");
+  EXPECT_NE(complaint_about_root(write("")).find("Not a directory"), std::string::npos);
+  EXPECT_NE(complaint_about_root("/nonexistent").find("/nonexistent"), std::string::npos);
+
+  Options options;
+  options.user = "nobody-of-this-name";
+  EXPECT_NE(complaint([&] { validate(options); }).find("nobody-of-this-name"), std::string::npos);
+  options.user = "root";
+  EXPECT_EQ(complaint([&] { validate(options); }), "");
+  options.group = "no-group-of-this-name";
+  EXPECT_NE(complaint([&] { validate(options); }).find("no-group-of-this-name"), std::string::npos);
+  options.user = "";
+  options.group = "root";
+  EXPECT_NE(complaint([&] { validate(options); }), "");
+}
+
+}  // namespace
+}  // namespace procpool::http
