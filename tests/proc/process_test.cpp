@@ -396,7 +396,7 @@ TEST(Process, works_with_the_standard_descriptors_closed) {
   EXPECT_EQ(bare.wait(), test::exited(0));
 }
 
-constexpr const char* kListDescriptors = "ls /proc/$$/fd | sort -n | tr '\\n' ' '; :";
+constexpr const char* kListDescriptors = "ls -v /proc/$$/fd; exit";  // of the shell, not of ls
 
 TEST(Process, gives_a_program_no_descriptor_that_is_close_on_exec) {
   const std::string before = output_of(kListDescriptors);
@@ -408,8 +408,8 @@ TEST(Process, passes_what_a_program_is_to_keep_under_its_own_number) {
   const UniqueFd inherited{::open("/dev/null", O_RDONLY)};  // closed, though not close-on-exec
   const UniqueFd kept{::fcntl(inherited.fd(), F_DUPFD_CLOEXEC, 50)};
   EXPECT_EQ(output_of(kListDescriptors, {.keep_only = {{kept.fd()}}}),
-            "0 1 2 " + std::to_string(kept.fd()) + " ");
-  EXPECT_EQ(output_of(kListDescriptors, {.keep_only = {{}}}), "0 1 2 ");
+            "0\n1\n2\n" + std::to_string(kept.fd()) + "\n");
+  EXPECT_EQ(output_of(kListDescriptors, {.keep_only = {{}}}), "0\n1\n2\n");
   EXPECT_NE(::fcntl(kept.fd(), F_GETFD) & FD_CLOEXEC, 0) << "the parent's own is unchanged";
 }
 
