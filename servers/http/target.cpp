@@ -7,22 +7,23 @@
 namespace procpool::http {
 namespace {
 
-// RFC 3986 §2.1. Appends what `segment` stands for.
+// The byte that an escape (RFC 3986 §2.1) at the begin of `text` stands for; NUL when it is none.
+char unescape(std::string_view text) noexcept {
+  if (text.size() < 3) return '\0';
+  const int high = hex_value(text[1]);
+  const int low = hex_value(text[2]);
+  return high < 0 || low < 0 ? '\0' : static_cast<char>(high << 4 | low);
+}
+
+// Appends what `segment` stands for.
 Status decode(std::string_view segment, std::string& out) {
-  for (std::size_t i = 0; i < segment.size(); ++i) {
-    if (segment[i] != '%') {
-      out.push_back(segment[i]);
-      continue;
-    }
-    if (segment.size() - i < 3) return Status::bad_request;
-    const int high = hex_value(segment[i + 1]);
-    const int low = hex_value(segment[i + 2]);
-    if (high < 0 || low < 0) return Status::bad_request;
-    const char decoded = static_cast<char>(high << 4 | low);
-    if (decoded == '\0') return Status::bad_request;
-    if (decoded == '/') return Status::not_found;
-    out.push_back(decoded);
-    i += 2;
+  while (!segment.empty()) {
+    const bool escaped = segment.front() == '%';
+    const char byte = escaped ? unescape(segment) : segment.front();
+    if (byte == '\0') return Status::bad_request;
+    if (byte == '/') return Status::not_found;
+    out.push_back(byte);
+    segment.remove_prefix(escaped ? 3 : 1);
   }
   return Status::ok;
 }
