@@ -81,7 +81,7 @@ Listener::Listener(UniqueFd socket, Address address)
 Listener::Listener(Listener&&) noexcept = default;
 
 Listener& Listener::operator=(Listener&& other) noexcept {
-  remove_name();
+  close();
   socket_ = std::move(other.socket_);
   address_ = other.address_;
   opener_ = other.opener_;
@@ -89,13 +89,14 @@ Listener& Listener::operator=(Listener&& other) noexcept {
 }
 
 Listener::~Listener() {
-  remove_name();
+  close();
 }
 
-void Listener::remove_name() noexcept {
+void Listener::close() noexcept {
   if (socket_.valid() && address_.is_unix() && opener_ == ::getpid()) {
     ::unlink(address_.path().c_str());
   }
+  socket_.reset();
 }
 
 std::variant<UniqueFd, int> Listener::try_accept() const {

@@ -35,13 +35,13 @@ class Listener {
   // left while they waited are passed over. Never blocks; throws Error only for misuse (EBADF).
   std::variant<UniqueFd, int> try_accept() const;
 
+  void close() noexcept;  // as the destructor does; it may be called again
+
   int fd() const noexcept { return socket_.fd(); }
   const Address& address() const noexcept { return address_; }  // with the port that was chosen
 
  private:
   Listener(UniqueFd socket, Address address);
-  void remove_name() noexcept;
-
   UniqueFd socket_;
   Address address_;
   pid_t opener_;

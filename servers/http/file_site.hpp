@@ -1,0 +1,27 @@
+// The files beneath a directory, as a site.
+//
+//   Site site = make_file_site("/srv/www", MimeTypes::load("/etc/mime.types"), worker.loop());
+//   PagePtr page = site(request);             // 200, 301, 403, 404, 503 ...
+#pragma once
+
+#include <string>
+
+#include "ipc/base/loop.hpp"
+#include "servers/http/mime_types.hpp"
+#include "servers/http/page.hpp"
+
+namespace procpool::http {
+
+// Serves regular files; "index.html" for a directory, which without its '/' is redirected. Files
+// are found by the kernel (openat2(2) with RESOLVE_BENEATH, Linux 5.6): no "..", and no symbolic
+// link, leads out of the root; what tries to is 403. Devices, sockets and FIFOs are 403 and are
+// never waited for.
+//
+// Answers are cached by path. A cached one is compared with its file when it is a second old, so a
+// changed file is served after at most that. Files up to 32 KiB are kept in memory, of larger ones
+// the descriptor; the least used go when that amounts to 32 MiB. For one process and one thread.
+//
+// Throws Error if the root cannot be opened. The loop tells the time and must outlive the site.
+Site make_file_site(const std::string& root, MimeTypes types, const Loop& loop);
+
+}  // namespace procpool::http

@@ -1,0 +1,79 @@
+// HTTP/1.1 and 1.0 over the connections of one worker.
+//
+//   models::Handler make_handler(models::Worker& worker) {
+//     auto http = std::make_shared<Protocol>(worker, site, "/var/log/access.log", Limits{});
+//     return [http](net::Stream stream) { return http->serve(std::move(stream)); };
+//   }
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "servers/http/access_log.hpp"
+#include "servers/http/clock_text.hpp"
+#include "servers/http/head_parser.hpp"
+#include "servers/http/page.hpp"
+#include "servers/http/workspace.hpp"
+#include "servers/models/worker.hpp"
+#include "servers/net/stream.hpp"
+#include "servers/net/task.hpp"
+
+namespace procpool::http {
+
+// For how long and how much a client may keep a connection busy. A slow one costs its slot for a
+// bounded time.
+struct Limits {
+  HeadLimits head{};
+  std::uint64_t max_body = std::uint64_t{1} << 20;  // bytes
+  std::chrono::milliseconds header_timeout{
+      10'000};  // from the first byte of a request to the end of its head, and again of its body
+  std::chrono::milliseconds idle_timeout{60'000};  // before a request begins
+  std::chrono::milliseconds send_timeout{
+      30'000};  // for an answer, or without progress while a file is sent
+};
+
+// Reads requests, asks the site, sends the answers in order. Pipelined requests that arrive
+// together are answered together. A small request costs one recv(2) and one send(2) and allocates
+// nothing. On any doubt about where a request ends: one answer, and the connection is closed. Of
+// one worker and its thread; must outlive its connections.
+class Protocol {
+ public:
+  // `access_log` is as AccessLog takes it. Throws Error if it cannot be opened.
+  Protocol(models::Worker& worker, Site site, const std::string& access_log, Limits limits);
+  Protocol(const Protocol&) = delete;
+  Protocol& operator=(const Protocol&) = delete;
+
+  net::Task<> serve(net::Stream stream);
+
+ private:
+  enum class Step {
+    read,   // the next request is not all there
+    body,   // its body comes first
+    more,   // there may be another one in the buffer
+    file,   // a file follows the output
+    idle,   // everything that came is answered
+    close,  // the last answer
+  };
+
+  Step answer_pending(Workspace& work, std::string_view client);
+  Step answer(Workspace& work, std::string_view client);
+  Step refuse(Workspace& work, Status status, std::string_view client);
+  Step after_answer(const Workspace& work) const noexcept;
+  PagePtr page_for(const Request& request) const;
+  net::Task<Step> read_body(net::Stream& stream, Workspace& work, std::string_view client);
+  net::Task<> linger(net::Stream& stream, Workspace& work);
+  void count(const Request& request, Status status, std::uint64_t bytes, std::string_view client);
+
+  Deadline after(std::chrono::milliseconds duration) const noexcept;
+
+  models::Worker& worker_;
+  Site site_;
+  AccessLog log_;
+  Limits limits_;
+  ClockText clock_;
+  Workspaces workspaces_;
+};
+
+}  // namespace procpool::http

@@ -1,0 +1,49 @@
+#include "servers/http/workspace.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace procpool::http {
+
+std::span<char> Workspace::room() noexcept {
+  if (begin > 0) {
+    std::memmove(input.data(), input.data() + begin, end - begin);
+    end -= std::exchange(begin, 0);
+  }
+  return std::span{input}.subspan(end);
+}
+
+std::span<char> Workspace::room_behind(std::size_t kept) noexcept {
+  begin = end = kept;
+  return std::span{input}.subspan(end);
+}
+
+void Workspace::reset(HeadLimits limits) noexcept {
+  parser = HeadParser{limits};
+  request.reset();
+  begin = end = 0;
+  output.clear();
+  file_page = nullptr;
+  persistence = Persistence::keep;
+  distrusted = false;
+}
+
+Workspaces::Lease Workspaces::lend() {
+  if (free_.empty()) {
+    free_.reserve(kMostKept);
+    return Lease{new Workspace{limits_}, GiveBack{this}};
+  }
+  Lease lease{free_.back().release(), GiveBack{this}};
+  free_.pop_back();
+  return lease;
+}
+
+void Workspaces::take_back(Workspace* work) noexcept {
+  std::unique_ptr<Workspace> owned{work};
+  if (free_.size() == kMostKept || owned->output.capacity() > kLargestOutputKept) return;
+  owned->reset(limits_);
+  free_.push_back(std::move(owned));
+}
+
+}  // namespace procpool::http

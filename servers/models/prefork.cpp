@@ -1,0 +1,309 @@
+#include "servers/models/prefork.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <iterator>
+#include <utility>
+
+#include "ipc/base/error.hpp"
+
+namespace procpool::models {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = proc::SupervisorEvent::Kind;
+
+constexpr pid_t kInit = 1;
+
+// INT ends a worker that still steps through its loop; KILL also one that does not.
+constexpr auto kPatienceWithStop = 1s;
+
+proc::Escalation drain_plan(const Service& service) {
+  return {
+      {SIGQUIT, service.graceful_timeout}, {SIGINT, kPatienceWithStop}, {SIGKILL, proc::kForever}};
+}
+
+proc::Escalation stop_plan(const Service& service) {
+  return {
+      {SIGTERM, service.graceful_timeout}, {SIGINT, kPatienceWithStop}, {SIGKILL, proc::kForever}};
+}
+
+proc::Escalation stop_now_plan() {
+  return {{SIGINT, kPatienceWithStop}, {SIGKILL, proc::kForever}};
+}
+
+}  // namespace
+
+Prefork::Prefork(Service service, Hooks hooks)
+    : no_sigpipe_{SIGPIPE, SIG_IGN},
+      hooks_{std::move(hooks)},
+      next_{open(std::move(service))},
+      log_{next_->service.make_logger()},
+      handed_over_{ipc::make_channel()},
+      signals_{{SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH,
+                SIGCHLD}},
+      supervisor_{[this](const proc::SupervisorEvent& event) { on_event(event); },
+                  static_cast<int>(proc::Scoreboard::kSlots)} {}
+
+int Prefork::run() {
+  const Loop::Watch signal_watch{loop_, signals_.fd(), Interest::read, [this](const Readiness&) {
+                                   while (const auto signal = signals_.try_next())
+                                     obey(signal->number);
+                                 }};
+  const Loop::Watch supervisor_watch{loop_, supervisor_.fd(), Interest::read,
+                                     [this](const Readiness&) { supervisor_.step(); }};
+  board_->master.pid = ::getpid();
+  board_->master.started = std::time(nullptr);
+  start(next_);
+  while (phase_ != Phase::stopping || !supervisor_.empty()) loop_.run_once(Deadline::never());
+  return exit_code_;
+}
+
+void Prefork::obey(int signal_number) {
+  switch (signal_number) {
+    case SIGHUP:
+      return reload();
+    case SIGTERM:
+    case SIGQUIT:
+      return stop_gracefully();
+    case SIGINT:
+      return stop_now();
+    case SIGUSR1:
+      return reopen_logs();
+    case SIGTTIN:
+      return add_worker();
+    case SIGTTOU:
+      return retire_worker();
+    case SIGWINCH:
+      return supervisor_.retire_all(stop_plan(newest().service));
+    case SIGCHLD:
+      if (::getpid() == kInit) supervisor_.reap_strangers();
+      return;
+    default:
+      return;
+  }
+}
+
+const Prefork::Generation& Prefork::newest() const { return next_ ? *next_ : *current_; }
+
+void Prefork::reload() {
+  if (phase_ == Phase::stopping) return;
+  reload_again_ = supervisor_.starting();
+  if (reload_again_) return;
+  try {
+    start(open(hooks_.reload()));
+  } catch (const std::exception& error) {
+    finish_reload(error.what());
+  }
+}
+
+// What stays is not opened again; what cannot be opened changes nothing.
+std::shared_ptr<Prefork::Generation> Prefork::open(Service service) const {
+  auto generation = std::make_shared<Generation>();
+  for (const net::Address& address : service.listen) {
+    std::shared_ptr<Door> door;
+    if (current_) {
+      const auto open_already =
+          std::ranges::find(current_->doors, address, [](const auto& d) { return d->asked; });
+      if (open_already != current_->doors.end()) door = *open_already;
+    }
+    if (!door) door = std::make_shared<Door>(Door{address, net::Listener::open(address)});
+    generation->doors.push_back(std::move(door));
+  }
+  generation->service = std::move(service);
+  return generation;
+}
+
+void Prefork::start(std::shared_ptr<Generation> next) {
+  if (next->service.prepare_logs) next->service.prepare_logs();
+  next_ = std::move(next);
+  const Service& old = current_ ? current_->service : next_->service;
+  std::vector<proc::ChildSpec> workers(next_->service.workers, worker_spec(next_));
+  supervisor_.start_generation(std::move(workers), drain_plan(old));
+}
+
+proc::ChildSpec Prefork::worker_spec(const std::shared_ptr<Generation>& generation) {
+  std::vector<int> keep{handed_over_.left.fd(), handed_over_.right.fd()};
+  for (const auto& door : generation->doors) keep.push_back(door->listener.fd());
+  return {.name = "worker",
+          .body = [this, generation](
+                      proc::ChildContext& context) { return be_worker(*generation, context); },
+          .options = {.name = "worker",
+                      .die_with_parent = true,
+                      .credentials = generation->service.run_as,
+                      .keep_only = std::move(keep),
+                      .blocked_signals = Worker::signals()}};
+}
+
+// In the child. Of the parent's objects only what worker_spec keeps has a descriptor left.
+int Prefork::be_worker(Generation& generation, proc::ChildContext& context) {
+  Service& service = generation.service;
+  Worker::Parts parts{.listeners = {},
+                      .give = handed_over_.left,
+                      .take = handed_over_.right,
+                      .board = *board_,
+                      .slot = board_->workers[static_cast<std::size_t>(context.slot())],
+                      .log = service.make_logger(),
+                      .refusal = service.refusal,
+                      .max_connections = service.max_connections,
+                      .graceful_timeout = service.graceful_timeout};
+  for (const auto& door : generation.doors) parts.listeners.push_back(&door->listener);
+  return Worker{std::move(parts)}.run(service.make_handler, context);
+}
+
+void Prefork::on_event(const proc::SupervisorEvent& event) {
+  show(event);
+  switch (event.kind) {
+    case Kind::generation_ready:
+      return on_generation_ready();
+    case Kind::generation_failed:
+      return on_generation_failed(event.reason);
+    case Kind::exited:
+    case Kind::start_failed:
+    case Kind::gave_up:
+      log_->error("{}", event.text());
+      break;
+    case Kind::backing_off:
+      if (event.delay > 0ms) log_->warn("{}", event.text());
+      break;
+    case Kind::ended:
+      if (!event.status || !event.status->success()) log_->warn("{}", event.text());
+      break;
+    default:
+      log_->debug("{}", event.text());
+  }
+  // It may have been woken for a connection that it did not take, and nobody else was woken for
+  // that one.
+  if (event.kind == Kind::exited || event.kind == Kind::ended) supervisor_.signal_children(SIGUSR2);
+}
+
+void Prefork::on_generation_ready() {
+  const std::shared_ptr<Generation> old = std::exchange(current_, std::exchange(next_, nullptr));
+  board_->master.generation = supervisor_.generation();
+  if (phase_ == Phase::stopping) return leave_doors();
+  if (!old) {
+    phase_ = Phase::serving;
+    std::vector<net::Address> addresses;
+    for (const auto& door : current_->doors) addresses.push_back(door->listener.address());
+    log_->info("serving with {} workers", current_->service.workers);
+    if (hooks_.on_serving) hooks_.on_serving(addresses);
+  } else {
+    // The old workers still hold their copies, take what waits there, and close them: then it is
+    // refused.
+    for (const auto& door : old->doors) {
+      if (std::ranges::find(current_->doors, door) == current_->doors.end()) door->listener.close();
+    }
+    finish_reload({});
+  }
+  if (std::exchange(reload_again_, false)) reload();
+}
+
+void Prefork::on_generation_failed(const std::string& reason) {
+  if (!current_) {
+    log_->critical("no worker could start: {}", reason);
+    phase_ = Phase::stopping;
+    exit_code_ = 1;
+    return;
+  }
+  next_ = nullptr;
+  finish_reload(reason);
+  if (std::exchange(reload_again_, false)) reload();
+}
+
+void Prefork::finish_reload(const std::string& problem) {
+  board_->master.last_reload = std::time(nullptr);
+  board_->master.reload_result.set(problem.empty() ? "ok" : problem);
+  if (problem.empty()) {
+    board_->master.reloads.fetch_add(1);
+    log_ = current_->service.make_logger();
+    log_->info("reloaded: generation {} serves with {} workers", supervisor_.generation(),
+               current_->service.workers);
+  } else {
+    log_->error("reload failed, nothing has changed: {}", problem);
+  }
+}
+
+void Prefork::add_worker() {
+  if (phase_ != Phase::stopping) supervisor_.add(worker_spec(next_ ? next_ : current_));
+}
+
+void Prefork::retire_worker() {
+  if (phase_ == Phase::stopping || living_workers() < 2) return;
+  supervisor_.retire_one(drain_plan(newest().service));
+}
+
+unsigned Prefork::living_workers() const {
+  return static_cast<unsigned>(std::ranges::count_if(supervisor_.children(), [](const auto& child) {
+    return child.state == proc::ChildState::running || child.state == proc::ChildState::starting;
+  }));
+}
+
+void Prefork::reopen_logs() {
+  const Service& service = newest().service;
+  try {
+    if (service.prepare_logs) service.prepare_logs();
+    log_ = service.make_logger();
+  } catch (const std::exception& error) {
+    log_->error("{}", error.what());
+  }
+  supervisor_.signal_children(SIGUSR1);
+}
+
+void Prefork::stop_gracefully() {
+  if (phase_ == Phase::stopping) return stop_now();
+  phase_ = Phase::stopping;
+  log_->info("stopping");
+  leave_doors();
+  supervisor_.stop_all(stop_plan(newest().service));
+}
+
+void Prefork::stop_now() {
+  phase_ = Phase::stopping;
+  leave_doors();
+  supervisor_.stop_all(stop_now_plan());
+}
+
+// The workers hold copies of their own and close them when they have taken what waits there.
+void Prefork::leave_doors() {
+  for (const auto& generation : {current_, next_}) {
+    if (!generation) continue;
+    for (const auto& door : generation->doors) door->listener.close();
+  }
+}
+
+void Prefork::show(const proc::SupervisorEvent& event) {
+  if (event.slot < 0 || event.slot >= static_cast<int>(proc::Scoreboard::kSlots)) return;
+  proc::MasterRow& master = board_->master;
+  proc::WorkerSlot& slot = board_->workers[static_cast<std::size_t>(event.slot)];
+  switch (event.kind) {
+    case Kind::started:
+      slot.pid = event.pid;
+      slot.generation = event.generation;
+      slot.started = std::time(nullptr);
+      slot.state = proc::WorkerState::starting;
+      return;
+    case Kind::ready:
+      slot.state = proc::WorkerState::ready;
+      return;
+    case Kind::retiring:
+      slot.state = proc::WorkerState::draining;
+      return;
+    case Kind::exited:
+      master.restarts.fetch_add(1);
+      master.last_death.set(event.text());
+      [[fallthrough]];
+    case Kind::start_failed:
+    case Kind::ended:
+      master.finished_requests.fetch_add(slot.requests);
+      master.finished_bytes.fetch_add(slot.bytes);
+      slot.state = proc::WorkerState::none;
+      return;
+    default:
+      return;
+  }
+}
+
+}  // namespace procpool::models

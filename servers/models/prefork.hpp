@@ -1,0 +1,134 @@
+// The pre-fork server: a master that owns the listening sockets, and workers that serve.
+//
+//   Service service{.listen = {net::Address::parse("127.0.0.1:7")}, .workers = 4};
+//   service.make_handler = make_echo;
+//   service.make_logger = [] { return spdlog::stderr_logger_st("echo"); };
+//   return models::Prefork{service, {.reload = [&] { return service; }}}.run();   // until it is
+//   told to stop
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <spdlog/logger.h>
+
+#include "ipc/base/loop.hpp"
+#include "ipc/channel.hpp"
+#include "ipc/shared.hpp"
+#include "proc/credentials.hpp"
+#include "proc/scoreboard.hpp"
+#include "proc/signal_action.hpp"
+#include "proc/signal_source.hpp"
+#include "proc/supervisor.hpp"
+#include "servers/models/worker.hpp"
+#include "servers/net/address.hpp"
+#include "servers/net/listener.hpp"
+
+namespace procpool::models {
+
+// What one generation of workers runs with. A value: a reload makes a new one.
+struct Service {
+  std::vector<net::Address> listen;
+  unsigned workers = 1;
+  unsigned max_connections = 4096;  // open at once, in each worker
+  std::chrono::milliseconds graceful_timeout{30'000};
+  std::optional<proc::Credentials> run_as{};  // the workers; the master stays what it is
+  std::string refusal{};  // sent to a client for whom a worker has no descriptor left
+
+  MakeHandler make_handler{};  // runs in each worker
+
+  // A logger of their own for the master and each worker, writing to where this service wants it.
+  // Throws Error.
+  std::function<std::shared_ptr<spdlog::logger>()> make_logger{};
+
+  // Run in the master before a generation starts and at USR1: so that the files exist and the
+  // workers may write them, whoever they run as. Throws Error.
+  std::function<void()> prepare_logs{};
+};
+
+// What the program learns and decides while its master runs. Both run in the master.
+struct Hooks {
+  // The service to run with from now on, for HUP. Throws Error: nothing changes, and the reason is
+  // logged.
+  std::function<Service()> reload;
+
+  // The first workers are ready: the addresses, with the ports that the kernel chose.
+  std::function<void(const std::vector<net::Address>&)> on_serving{};
+};
+
+// The master. It forks the workers, replaces those that die, and reloads without losing a
+// connection: the listening sockets are its own, new workers are ready before old ones drain, and
+// idle connections go to the new ones by descriptor through a channel that it keeps open. It never
+// touches a connection and never runs a handler, so nothing that a client sends reaches it. If it
+// dies, its workers are killed.
+//
+// Signals: HUP reload, TERM and QUIT stop gracefully (a second one, or INT: at once), USR1 reopen
+// logs, TTIN and TTOU one worker more or fewer, WINCH drain the workers and stay (HUP brings new
+// ones). As PID 1 it reaps adopted orphans.
+class Prefork {
+ public:
+  Prefork(Service service, Hooks hooks);
+
+  // Listens and serves until it is told to stop. Returns the exit code: 0; or 1 when no worker
+  // could start, with the reason in the log. Throws Error when it cannot listen. Call it once, in a
+  // process without other threads.
+  int run();
+
+ private:
+  enum class Phase { starting, serving, stopping };
+
+  // A listening socket and what was asked for: the two differ when the kernel chose the port.
+  struct Door {
+    net::Address asked;
+    net::Listener listener;
+  };
+
+  // A service with its doors. Workers of a generation are restarted with what it began with, even
+  // while the next one is starting; a door that both have is the same door.
+  struct Generation {
+    Service service;
+    std::vector<std::shared_ptr<Door>> doors;
+  };
+
+  void obey(int signal_number);
+  void reload();
+  void start(std::shared_ptr<Generation> next);
+  std::shared_ptr<Generation> open(Service service) const;
+  void finish_reload(const std::string& result);
+  void add_worker();
+  void retire_worker();
+  void reopen_logs();
+  void stop_gracefully();
+  void stop_now();
+  void leave_doors();
+
+  void on_event(const proc::SupervisorEvent& event);
+  void on_generation_ready();
+  void on_generation_failed(const std::string& reason);
+  void show(const proc::SupervisorEvent& event);
+
+  proc::ChildSpec worker_spec(const std::shared_ptr<Generation>& generation);
+  int be_worker(Generation& generation, proc::ChildContext& context);
+  unsigned living_workers() const;
+  const Generation& newest() const;
+
+  proc::ScopedSignalAction no_sigpipe_;  // whoever reads the logs may leave
+  Hooks hooks_;
+  std::shared_ptr<Generation> current_;  // what serves; null before the first workers are ready
+  std::shared_ptr<Generation> next_;     // what is starting
+  std::shared_ptr<spdlog::logger> log_;
+  Phase phase_ = Phase::starting;
+  int exit_code_ = 0;
+  bool reload_again_ = false;  // a HUP came while a generation was starting
+  ipc::ChannelPair handed_over_;
+  ipc::Shared<proc::Scoreboard> board_;
+  Loop loop_;
+  proc::SignalSource signals_;
+  proc::Supervisor supervisor_;
+};
+
+}  // namespace procpool::models

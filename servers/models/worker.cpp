@@ -1,0 +1,240 @@
+#include "servers/models/worker.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <exception>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "ipc/base/error.hpp"
+#include "ipc/base/io.hpp"
+
+namespace procpool::models {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Taken at one wake-up; the rest wakes a sibling, so that no worker swallows a burst alone.
+constexpr std::size_t kAcceptAtOnce = 8;
+
+// A shortage of descriptors or memory ends without an event that could be waited for.
+constexpr auto kPauseWhenShort = 100ms;
+constexpr auto kPauseWhenTooManyInFlight = 10ms;
+
+UniqueFd open_spare() {
+  return UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+}
+
+std::string text_of(std::exception_ptr error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "something that is no std::exception";
+  }
+}
+
+}  // namespace
+
+// A terminal sends HUP and WINCH to the whole foreground group: they are the master's, and end no
+// worker.
+proc::SignalSet Worker::signals() {
+  return {SIGQUIT, SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGHUP, SIGTTIN, SIGTTOU, SIGWINCH};
+}
+
+Worker::Worker(Parts parts)
+    : parts_{std::move(parts)},
+      no_sigpipe_{SIGPIPE, SIG_IGN},
+      signals_{signals()},
+      accept_again_{loop_, [this] { watch_listeners(); }},
+      spare_{open_spare()},
+      try_leaving_{loop_, [this] { send_leaving(); }},
+      connections_{[this](std::exception_ptr error) {
+        log().error("a connection ended by an exception: {}", text_of(error));
+      }} {
+  parts_.slot.reset_counters();
+}
+
+int Worker::run(const MakeHandler& make_handler, proc::ChildContext& context) {
+  handler_ = make_handler(*this);
+  const Loop::Watch signal_watch{loop_, signals_.fd(), Interest::read, [this](const Readiness&) {
+                                   while (const auto signal = signals_.try_next())
+                                     obey(signal->number);
+                                 }};
+  // Whatever killed the master: nobody is left to answer to, and the next master must find the port
+  // free.
+  const Loop::Watch life_watch{loop_, context.life_fd(), Interest::read,
+                               [this](const Readiness&) { ended_ = true; }};
+  watch_listeners();
+  context.ready();
+  while (!ended_) {
+    loop_.run_once(Deadline::never());
+    end_turn();
+  }
+  return 0;
+}
+
+void Worker::end_turn() {
+  for (const auto& call : at_turn_end_) call();
+  slot().connections.store(connections_.size(), std::memory_order_relaxed);
+  slot().busy.store(false, std::memory_order_relaxed);
+  if (draining_ && connections_.size() == 0 && leaving_.empty()) ended_ = true;
+  if (!draining_ && accepting_.empty() && !full() && accept_again_.deadline().is_never()) {
+    watch_listeners();
+  }
+}
+
+void Worker::obey(int signal_number) {
+  switch (signal_number) {
+    case SIGQUIT:
+      return start_draining(true);
+    case SIGTERM:
+      return start_draining(false);
+    case SIGINT:
+      ended_ = true;
+      return;
+    case SIGUSR1:
+      for (const auto& call : at_reopen_) call();
+      return;
+    case SIGUSR2:
+      if (!accepting_.empty()) watch_listeners();
+      return;
+    default:
+      return;
+  }
+}
+
+// Adding a descriptor to epoll reports what waits there already: so this is also how a worker looks
+// again.
+void Worker::watch_listeners() {
+  accept_again_.cancel();
+  accepting_.clear();
+  for (const net::Listener* listener : parts_.listeners) {
+    accepting_.push_back(std::make_unique<Loop::Watch>(
+        loop_, listener->fd(), Interest::read_exclusive,
+        [this, listener](const Readiness&) { accept_from(*listener, kAcceptAtOnce); }));
+  }
+  accepting_.push_back(
+      std::make_unique<Loop::Watch>(loop_, parts_.take.fd(), Interest::read_exclusive,
+                                    [this](const Readiness&) { take_handed_over(); }));
+}
+
+void Worker::accept_from(const net::Listener& listener, std::size_t at_most) {
+  for (std::size_t accepted = 0; accepted < at_most; ++accepted) {
+    if (full() && !draining_) return pause_accepting();
+    auto result = listener.try_accept();
+    if (auto* socket = std::get_if<UniqueFd>(&result)) {
+      begin_connection(std::move(*socket));
+      continue;
+    }
+    const int error = std::get<int>(result);
+    if (error == EAGAIN || error == EWOULDBLOCK) return;
+    if (!std::exchange(refused_for_lack_, true)) {
+      log().error("accept on {}: {}; refusing connections until that ends",
+                  listener.address().text(), error_text(error));
+    }
+    if (error == EMFILE || error == ENFILE) refuse_one(listener);
+    pause_accepting();
+    if (!draining_) accept_again_.set(Deadline::in(kPauseWhenShort));
+    return;
+  }
+}
+
+// Closing one descriptor makes room for one: the client learns what is wrong instead of hanging in
+// the queue.
+void Worker::refuse_one(const net::Listener& listener) {
+  spare_.reset();
+  {
+    auto result = listener.try_accept();
+    if (const auto* socket = std::get_if<UniqueFd>(&result); socket && !parts_.refusal.empty()) {
+      ::send(socket->fd(), parts_.refusal.data(), parts_.refusal.size(), MSG_NOSIGNAL);
+      ::shutdown(socket->fd(), SHUT_WR);
+    }
+  }
+  spare_ = open_spare();
+}
+
+void Worker::pause_accepting() {
+  accepting_.clear();
+}
+
+void Worker::take_handed_over() {
+  std::array<std::byte, 16> note;
+  for (std::size_t taken = 0; taken < kAcceptAtOnce; ++taken) {
+    // The reserve makes sure that there is room for the descriptor: one that comes without room is
+    // lost.
+    spare_.reset();
+    auto received = parts_.take.try_receive(note);
+    if (received.descriptor_count == 1) begin_connection(std::move(received.descriptors[0]));
+    spare_ = open_spare();
+    if (!spare_.valid()) {
+      pause_accepting();
+      return accept_again_.set(Deadline::in(kPauseWhenShort));
+    }
+    if (received.outcome != ipc::Channel::Outcome::message) return;
+  }
+}
+
+void Worker::begin_connection(UniqueFd socket) {
+  refused_for_lack_ = false;
+  slot().accepted.fetch_add(1, std::memory_order_relaxed);
+  connections_.spawn(handler_(net::Stream{loop_, std::move(socket)}));
+}
+
+bool Worker::must_close() const noexcept {
+  return draining_ && (!hands_over_ || patience_ends_.time() <= loop_.now());
+}
+
+// First out of every wait queue, then accept what is there: a connection for which this worker
+// alone was woken would otherwise wait for a sibling that nobody wakes.
+void Worker::start_draining(bool hand_over) {
+  hands_over_ = hand_over && (hands_over_ || !draining_);
+  if (!draining_) {
+    draining_ = true;
+    patience_ends_ = Deadline::in(parts_.graceful_timeout / 2);
+    accept_again_.cancel();
+    pause_accepting();
+    for (net::Listener* listener : parts_.listeners) {
+      accept_from(*listener, parts_.max_connections);
+      listener->close();
+    }
+  }
+  if (!hands_over_) leaving_.clear();
+  drain_.raise();
+}
+
+void Worker::hand_over(net::Stream stream) {
+  if (!hands_over_) return;
+  leaving_.push_back(stream.release());
+  send_leaving();
+}
+
+void Worker::send_leaving() {
+  constexpr std::array kNote{std::byte{'c'}};
+  while (!leaving_.empty()) {
+    const std::array sockets{leaving_.front().fd()};
+    const auto result = parts_.give.try_send(kNote, sockets);
+    if (result == ipc::Channel::SendResult::full) break;
+    leaving_.pop_front();
+  }
+  if (leaving_.empty()) return room_.reset();
+  if (wait_ready(parts_.give.fd(), POLLOUT, Deadline::now()) != 0) {
+    // There is room, so too many descriptors are in flight, and no event tells when they have
+    // landed.
+    room_.reset();
+    try_leaving_.set(Deadline::in(kPauseWhenTooManyInFlight));
+  } else if (!room_) {
+    room_ = std::make_unique<Loop::Watch>(loop_, parts_.give.fd(), Interest::write,
+                                          [this](const Readiness&) { send_leaving(); });
+  }
+}
+
+}  // namespace procpool::models

@@ -1,0 +1,139 @@
+// What a connection handler knows of the process it runs in.
+//
+//   Handler make_echo(Worker& worker) {
+//     return [&worker](net::Stream stream) -> net::Task<> {
+//       while (!(co_await stream.readable(Deadline::in(60s), worker.drain())).failed()) co_await
+//       echo(stream); if (worker.drain().raised()) worker.hand_over(std::move(stream));
+//     };
+//   }
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <spdlog/logger.h>
+
+#include "ipc/base/deadline.hpp"
+#include "ipc/base/loop.hpp"
+#include "ipc/channel.hpp"
+#include "proc/scoreboard.hpp"
+#include "proc/signal_action.hpp"
+#include "proc/signal_source.hpp"
+#include "proc/supervisor.hpp"
+#include "servers/net/interrupt.hpp"
+#include "servers/net/listener.hpp"
+#include "servers/net/stream.hpp"
+#include "servers/net/task.hpp"
+
+namespace procpool::models {
+
+class Worker;
+
+// Serves one connection from its accept, or from where the last worker left it idle, to its end.
+// Runs as a coroutine of the worker's loop: it must not block. An exception that leaves it costs
+// its connection and is logged.
+using Handler = std::function<net::Task<>(net::Stream)>;
+
+// Builds the handler in the worker, after fork: what it opens belongs to that process alone. What
+// it throws is the reason why the worker did not start.
+using MakeHandler = std::function<Handler(Worker&)>;
+
+// One process of a pre-forked server: an event loop that accepts connections from listeners which
+// it shares with its siblings, and runs a coroutine for each. Made by Prefork in the child; for its
+// one thread.
+//
+// It takes these signals from its master (or from whoever asks): QUIT: drain, giving idle
+// connections to another worker; TERM: drain, closing them; INT: end now; USR1: reopen the logs;
+// USR2: look at the listeners again, because a sibling that was woken for a connection died before
+// it took it. When the master dies it ends at once.
+class Worker {
+ public:
+  struct Parts {  // what the master made for it
+    std::vector<net::Listener*> listeners;
+    ipc::Channel& give;  // idle connections go in here,
+    ipc::Channel& take;  // and come out there, in a worker that does not drain
+    proc::Scoreboard& board;
+    proc::WorkerSlot& slot;
+    std::shared_ptr<spdlog::logger> log;
+    std::string_view refusal;  // sent to a client for whom no descriptor is left; may be empty
+    unsigned max_connections;
+    std::chrono::milliseconds graceful_timeout;
+  };
+
+  static proc::SignalSet signals();  // what it takes: to be blocked from the moment it is forked
+
+  explicit Worker(Parts parts);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Until it is drained, told to end, or alone. Returns the exit code; throws what make_handler
+  // throws.
+  int run(const MakeHandler& make_handler, proc::ChildContext& context);
+
+  Loop& loop() noexcept { return loop_; }
+  spdlog::logger& log() noexcept { return *parts_.log; }
+  proc::WorkerSlot& slot() noexcept { return parts_.slot; }
+  const proc::Scoreboard& board() const noexcept { return parts_.board; }
+
+  // Raised when the worker drains: a connection that idles ends its wait for it and is handed over.
+  net::Interrupt& drain() noexcept { return drain_; }
+
+  // An answer must be the connection's last, and say so: nobody will be there to take it over, or
+  // the worker has drained for half of the graceful time-out and the connection was never idle.
+  bool must_close() const noexcept;
+
+  // Gives an idle connection, of which nothing was read that is not answered, to a worker that does
+  // not drain; it is closed when the whole server ends. Does not block: what cannot go yet goes
+  // before this worker ends.
+  void hand_over(net::Stream stream);
+
+  // Run at the end of each turn of the loop, before it sleeps; and when the logs are to be
+  // reopened.
+  void at_turn_end(std::function<void()> call) { at_turn_end_.push_back(std::move(call)); }
+  void at_reopen(std::function<void()> call) { at_reopen_.push_back(std::move(call)); }
+
+ private:
+  void watch_signals();
+  void obey(int signal_number);
+  void watch_listeners();
+  void accept_from(const net::Listener& listener, std::size_t at_most);
+  void refuse_one(const net::Listener& listener);
+  void pause_accepting();
+  void take_handed_over();
+  void begin_connection(UniqueFd socket);
+  void start_draining(bool hand_over);
+  void send_leaving();
+  void end_turn();
+  bool full() const noexcept { return connections_.size() >= parts_.max_connections; }
+
+  Parts parts_;
+  proc::ScopedSignalAction no_sigpipe_;  // sendfile(2) knows no MSG_NOSIGNAL
+  Loop loop_;
+  proc::SignalSource signals_;
+  Handler handler_;
+  std::vector<std::function<void()>> at_turn_end_;
+  std::vector<std::function<void()>> at_reopen_;
+
+  std::vector<std::unique_ptr<Loop::Watch>> accepting_;  // empty while it does not accept
+  Loop::Timer accept_again_;
+  UniqueFd spare_;  // in reserve, so that a client can be told when no descriptor is left
+  bool refused_for_lack_ = false;
+
+  bool ended_ = false;
+  bool draining_ = false;
+  bool hands_over_ = false;
+  Deadline patience_ends_ = Deadline::never();
+  net::Interrupt drain_;
+  std::deque<UniqueFd> leaving_;  // handed over, but not yet taken by the channel
+  std::unique_ptr<Loop::Watch> room_;
+  Loop::Timer try_leaving_;
+
+  net::TaskGroup connections_;  // last: the tasks use all of the above
+};
+
+}  // namespace procpool::models

@@ -1,0 +1,159 @@
+// procpool-httpd: serves files over HTTP with a master and pre-forked workers.
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include "ipc/base/error.hpp"
+#include "proc/cpu_count.hpp"
+#include "proc/credentials.hpp"
+#include "proc/pid_file.hpp"
+#include "servers/http/built_in_site.hpp"
+#include "servers/http/file_site.hpp"
+#include "servers/http/options.hpp"
+#include "servers/http/protocol.hpp"
+#include "servers/models/prefork.hpp"
+
+namespace {
+
+using namespace procpool;
+
+constexpr int kExitFailed = 1;
+constexpr int kExitBadUsage = 2;
+
+constexpr auto kSystemMimeTypes = "/etc/mime.types";
+
+std::shared_ptr<spdlog::logger> make_logger(const std::string& path) {
+  std::shared_ptr<spdlog::sinks::sink> sink;
+  if (path == "-") {
+    sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
+  } else {
+    sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(path);
+  }
+  auto logger = std::make_shared<spdlog::logger>("procpool-httpd", std::move(sink));
+  logger->set_pattern("%Y-%m-%d %H:%M:%S.%e [%P] %l: %v");
+  logger->flush_on(spdlog::level::trace);
+  return logger;
+}
+
+// Made by the master, who may do so, for workers who may not.
+void make_log(const std::string& path, const std::optional<proc::Credentials>& owner) {
+  const UniqueFd file{::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640)};
+  if (!file.valid()) throw_errno("open", path);
+  if (owner && ::fchown(file.fd(), owner->uid, owner->gid) < 0) throw_errno("chown", path);
+}
+
+std::optional<proc::Credentials> credentials_of(const http::Options& options) {
+  if (options.user.empty() && options.group.empty()) return std::nullopt;
+  const std::string user = options.user.empty() ? std::to_string(::geteuid()) : options.user;
+  const auto group = options.group.empty() ? std::nullopt : std::optional{options.group};
+  return proc::Credentials::of(user, group);
+}
+
+models::Handler make_handler(models::Worker& worker, const http::Options& options) {
+  http::Site site = options.root.empty()
+                        ? http::make_built_in_site(worker.board())
+                        : http::make_file_site(
+                              options.root, http::MimeTypes::load(kSystemMimeTypes), worker.loop());
+  auto protocol =
+      std::make_shared<http::Protocol>(worker, std::move(site), options.access_log,
+                                       http::Limits{.max_body = options.max_body,
+                                                    .header_timeout = options.header_timeout,
+                                                    .idle_timeout = options.idle_timeout,
+                                                    .send_timeout = options.send_timeout});
+  return [protocol](net::Stream stream) { return protocol->serve(std::move(stream)); };
+}
+
+// A client for whom there is no descriptor left is told so by these bytes.
+std::string refusal() {
+  std::string answer;
+  const http::PagePtr page =
+      http::make_error_page(http::Status::service_unavailable, "Retry-After: 1\r\n");
+  http::append_answer(*page, {}, http::Persistence::close, http::ClockText{std::time(nullptr)},
+                      answer);
+  return answer;
+}
+
+models::Service make_service(const http::Options& options) {
+  models::Service service;
+  for (const std::string& text : options.listen)
+    service.listen.push_back(net::Address::parse(text));
+  service.workers =
+      options.workers != 0 ? options.workers : static_cast<unsigned>(proc::available_cpus());
+  service.max_connections = options.max_connections;
+  service.graceful_timeout = options.graceful_timeout;
+  service.run_as = credentials_of(options);
+  service.refusal = refusal();
+  service.make_handler = [options](models::Worker& worker) {
+    return make_handler(worker, options);
+  };
+  service.make_logger = [path = options.error_log] { return make_logger(path); };
+  service.prepare_logs = [options, owner = service.run_as] {
+    for (const std::string& path : {options.access_log, options.error_log}) {
+      if (path != "-" && path != "off") make_log(path, owner);
+    }
+  };
+  return service;
+}
+
+void announce(const std::vector<net::Address>& addresses) {
+  for (const net::Address& address : addresses) {
+    const std::string text = address.text();
+    std::cout << "procpool-httpd is listening on " << (address.is_unix() ? "" : "http://") << text
+              << (address.is_unix() ? "" : "/") << std::endl;
+  }
+}
+
+// Connections are limited by max-connections, so the soft limit need not be another, smaller one.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) throw_errno("getrlimit");
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) < 0) throw_errno("setrlimit");
+}
+
+int run(const http::CommandLine& command_line) {
+  using Action = http::CommandLine::Action;
+  if (command_line.action == Action::show) {
+    std::cout << command_line.text << std::flush;
+    return 0;
+  }
+  const http::Options options = http::load_options(command_line);
+  models::Service service = make_service(options);
+  if (command_line.action == Action::check) {
+    std::cout << "the configuration is good" << std::endl;
+    return 0;
+  }
+  std::optional<proc::PidFile> pid_file;
+  if (!options.pid_file.empty()) pid_file.emplace(options.pid_file);
+  raise_descriptor_limit();
+  models::Prefork master{std::move(service),
+                         {.reload = [&] { return make_service(http::load_options(command_line)); },
+                          .on_serving = announce}};
+  return master.run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(http::parse_command_line(argc, argv));
+  } catch (const http::OptionsError& error) {
+    std::cerr << "procpool-httpd: " << error.what() << '\n';
+    return kExitBadUsage;
+  } catch (const std::exception& error) {
+    std::cerr << "procpool-httpd: " << error.what() << '\n';
+    return kExitFailed;
+  }
+}
