@@ -107,7 +107,8 @@ void Supervisor::be_ready(Child& child) {
 
 // Its end is then an end before it was ready.
 void Supervisor::kill_unready(Child& child) {
-  child.reason = "not ready within " + std::to_string(child.spec.ready_within.count()) + " ms";
+  const std::string limit = std::to_string(child.spec.ready_within.count()) + " ms";
+  child.reason = "not ready within " + limit + (child.reason.empty() ? "" : ": " + child.reason);
   child.run->process.signal(SIGKILL);
 }
 
