@@ -22,7 +22,8 @@ class Deadline {
   // A duration too long to be added to the clock is never.
   static Deadline in(Clock::duration from_now) noexcept { return after(Clock::now(), from_now); }
   static constexpr Deadline after(Clock::time_point start, Clock::duration length) noexcept {
-    if (length > Clock::time_point::max() - start) return never();
+    constexpr auto kZero = Clock::duration::zero();
+    if (length > kZero && start > Clock::time_point::max() - length) return never();
     return Deadline{start + length};
   }
 

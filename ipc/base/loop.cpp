@@ -16,7 +16,10 @@ std::uint64_t token_of(const void* object) noexcept {
 Loop::Loop(Poller::Backend backend) : poller_{backend} {}
 
 Loop::Watch::Watch(Loop& loop, int fd, Interest interest, Callback callback)
-    : loop_{loop}, fd_{fd}, interest_{interest}, callback_{std::move(callback)} {
+    : loop_{loop},
+      fd_{fd},
+      interest_{interest},
+      callback_{std::make_shared<const Callback>(std::move(callback))} {
   loop_.poller_.add(fd_, interest_, token_of(this));
 }
 
@@ -35,7 +38,8 @@ void Loop::Watch::set_interest(Interest interest) {
   interest_ = interest;
 }
 
-Loop::Timer::Timer(Loop& loop, Callback callback) : loop_{loop}, callback_{std::move(callback)} {}
+Loop::Timer::Timer(Loop& loop, Callback callback)
+    : loop_{loop}, callback_{std::make_shared<const Callback>(std::move(callback))} {}
 
 Loop::Timer::~Timer() {
   cancel();
@@ -73,8 +77,9 @@ void Loop::dispatch() {
   while (next_ready_ < ready_.size()) {
     const Readiness ready = ready_[next_ready_++];
     if (ready.token == 0) continue;
-    auto* watch = reinterpret_cast<Watch*>(static_cast<std::uintptr_t>(ready.token));
-    watch->callback_(ready);
+    const auto* watch = reinterpret_cast<Watch*>(static_cast<std::uintptr_t>(ready.token));
+    const auto callback = watch->callback_;  // which may destroy its watch, and then goes on
+    (*callback)(ready);
   }
 }
 
@@ -102,7 +107,8 @@ void Loop::fire_due_timers() {
   for (std::size_t left = timers_.size(); left > 0 && next_timer() <= due; --left) {
     Timer& timer = *timers_.front();
     timer.cancel();
-    timer.callback_();
+    const auto callback = timer.callback_;  // which may destroy its timer, and then goes on
+    (*callback)();
   }
 }
 

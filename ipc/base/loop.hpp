@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -46,7 +47,7 @@ class Loop {
     Loop& loop_;
     int fd_;
     Interest interest_;
-    Callback callback_;
+    std::shared_ptr<const Callback> callback_;  // shared with a call of it that is under way
   };
 
   // Fires once at its deadline, and again when it is set again. Postponing a running timer, which
@@ -71,7 +72,7 @@ class Loop {
     Deadline deadline_ = Deadline::never();
     Deadline queued_for_ = Deadline::never();  // never later than deadline_
     std::size_t place_ = kNotQueued;           // in loop_.timers_
-    Callback callback_;
+    std::shared_ptr<const Callback> callback_;
   };
 
   void run();                        // until stop()

@@ -25,8 +25,8 @@ enum class Interest : std::uint8_t {
   read_exclusive = 5,
 };
 
-// What wait() found. An error or a hang-up makes a descriptor readable and writable in whatever it
-// is interested in, so that the next call on it reports the reason; `hangup` says so besides.
+// What wait() found. An error or a hang-up makes a descriptor readable and writable in at least
+// what it is interested in, so that the next call on it reports the reason; `hangup` says so too.
 struct Readiness {
   std::uint64_t token = 0;
   bool readable = false;

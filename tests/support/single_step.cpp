@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <string>
 #include <thread>
 
 #include "ipc/base/deadline.hpp"
@@ -30,17 +31,10 @@ void run_traced(const std::function<void()>& operation) {
   mark();
 }
 
-// The state letter of a process in /proc/PID/stat: S sleeps in a system call, t is stopped by a
-// tracer.
-char state_of(pid_t pid) {
-  const std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
-  return stat.at(stat.rfind(')') + 2);
-}
-
 // Waits for the tracee's next stop. False: it sleeps in the kernel.
 bool await_stop(pid_t pid) {
   constexpr int kQuickTries = 2000;
-  constexpr auto kLongSleep = 50ms;
+  constexpr auto kLongSleep = 10ms;
   Deadline judged = Deadline::in(kLongSleep);
   for (int tries = 0;; ++tries) {
     int status = 0;
@@ -55,7 +49,7 @@ bool await_stop(pid_t pid) {
       continue;
     }
     if (judged.expired()) {
-      if (state_of(pid) == 'S') return false;
+      if (is_asleep(pid)) return false;
       judged = Deadline::in(kLongSleep);
     }
     std::this_thread::sleep_for(1ms);
@@ -70,6 +64,11 @@ bool at_mark(pid_t pid) {
 }
 
 }  // namespace
+
+bool is_asleep(pid_t pid) {
+  const std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
+  return stat.at(stat.rfind(')') + 2) == 'S';
+}
 
 SteppedChild::SteppedChild(const std::function<void()>& operation)
     : child_{[&] { run_traced(operation); }} {

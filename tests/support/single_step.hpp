@@ -24,7 +24,7 @@ class SteppedChild {
  public:
   enum class Progress {
     inside,  // it stands within the operation
-    asleep,  // it waits in the kernel, for something that will not come by itself
+    asleep,  // it waits in a system call
     ended,   // the operation was over before that many steps
   };
 
@@ -41,6 +41,9 @@ class SteppedChild {
   Forked child_;
   Progress progress_ = Progress::inside;
 };
+
+// Whether a process waits in a system call, stopped by nobody: S in proc(5).
+bool is_asleep(pid_t pid);
 
 // Runs the operation in a new victim for every i, kills it after i instructions (or in its
 // sleep), then calls survive(i). Until the operation comes to its end. Returns the number of
