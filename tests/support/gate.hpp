@@ -31,6 +31,8 @@ class Gate {
 
   bool is_open() const { return wait(Deadline::now()); }
 
+  int fd() const noexcept { return event_.fd(); }  // readable: it is open
+
  private:
   UniqueFd event_;
 };
