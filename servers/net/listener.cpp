@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,8 +25,11 @@ void set_option(int socket, int level, int name, int value, const Address& addre
   }
 }
 
-// Only an answer from the kernel that nobody listens makes a name stale; any doubt leaves it alone.
+// Only an answer from the kernel that nobody listens makes a name stale, and only a socket's (a
+// file refuses connections too); any doubt leaves it alone.
 bool is_stale(const Address& address) {
+  struct stat facts{};
+  if (::lstat(address.path().c_str(), &facts) < 0 || !S_ISSOCK(facts.st_mode)) return false;
   const UniqueFd probe = stream_socket(address);
   return ::connect(probe.fd(), address.data(), address.size()) < 0 && errno == ECONNREFUSED;
 }

@@ -35,7 +35,11 @@ class StreamTest : public testing::Test {
     far_ = UniqueFd{ends[1]};
   }
 
-  void start(const std::function<Task<>()>& body) { tasks_.spawn(body()); }
+  // The body stays: a coroutine finds its captures in the closure that it was called on.
+  void start(std::function<Task<>()> body) {
+    body_ = std::move(body);
+    tasks_.spawn(body_());
+  }
   void run() {
     while (tasks_.size() > 0) loop_.run_once(Deadline::never());
   }
@@ -51,6 +55,7 @@ class StreamTest : public testing::Test {
   Loop loop_;
   std::unique_ptr<Stream> near_;
   UniqueFd far_;
+  std::function<Task<>()> body_;
   TaskGroup tasks_{[](std::exception_ptr error) { std::rethrow_exception(error); }};
 };
 
