@@ -145,11 +145,11 @@ body {
 }
 header, main { max-width: 74rem; margin: auto; padding: 0 1.25rem; }
 header {
-  display: flex; flex-wrap: wrap; gap: .25rem 1.5rem; align-items: center;
+  display: flex; flex-wrap: wrap; gap: .25rem 1rem; align-items: center;
   padding-top: 1.25rem; padding-bottom: 1.25rem;
 }
-header strong { display: flex; align-items: center; gap: .6rem; margin-right: auto; }
-header svg { width: 1.75rem; height: 1.75rem; fill: var(--accent); }
+header strong { display: flex; align-items: center; gap: .5rem; margin-right: auto; }
+header svg { width: 1.6rem; height: 1.6rem; fill: var(--accent); }
 main { padding-bottom: 4rem; }
 a { color: var(--accent); }
 header a { text-decoration: none; }
@@ -157,7 +157,6 @@ header a:hover { text-decoration: underline; }
 h1 { font-size: clamp(1.6rem, 4.5vw, 2.4rem); line-height: 1.2; margin: 1.25rem 0 .75rem; letter-spacing: -.015em; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .9rem; }
 code { font: .92em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
-.soft { color: var(--soft); }
 [data-state] .state { color: var(--ready); }
 [data-state=starting] .state { color: var(--starting); }
 [data-state=draining] .state { color: var(--draining); }

@@ -10,18 +10,18 @@ namespace {
 constexpr std::string_view kStyle = R"css(
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .75rem; margin: 0; }
 .facts div { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: .7rem .9rem; }
-.facts .wide { grid-column: span 2; }
 dt { font-size: .85rem; color: var(--soft); }
 dd { margin: 0; font-size: 1.3rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 dd small { display: block; font-size: .85rem; color: var(--soft); }
-.wide dd { font-size: 1rem; }
+.facts + .facts { grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); margin-top: .75rem; }
+.facts + .facts dd { font-size: 1rem; }
 .table { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .5rem .7rem; text-align: left; white-space: nowrap; }
+th, td { padding: .5rem .55rem; text-align: left; white-space: nowrap; }
 th { font-weight: 500; font-size: .85rem; color: var(--soft); }
 td { border-top: 1px solid var(--line); }
 .right { text-align: right; }
-td.text { white-space: normal; overflow-wrap: anywhere; min-width: 14rem; max-width: 26rem; }
+td.text { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; max-width: 26rem; }
 td.text span { font: .92em ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 tr[data-busy=true] .busy { color: var(--accent); }
 tr[data-busy=false] .busy { color: var(--soft); }
@@ -33,7 +33,7 @@ tr[data-busy=false] .busy { color: var(--soft); }
     display: grid; grid-template-columns: 1fr 1fr; gap: .2rem 1rem; margin-bottom: .75rem; padding: .8rem .9rem;
     background: var(--card); border: 1px solid var(--line); border-radius: 12px;
   }
-  td { border: 0; padding: 0; text-align: left; white-space: normal; overflow-wrap: anywhere; }
+  td, td.right { border: 0; padding: 0; text-align: left; white-space: normal; overflow-wrap: anywhere; }
   td::before { content: attr(data-title) ": "; color: var(--soft); }
   td.text { grid-column: span 2; max-width: none; }
 }
@@ -51,9 +51,11 @@ constexpr std::string_view kMaster = R"html(
 <div><dt>Generation</dt><dd>{{/master/generation}}</dd></div>
 <div><dt>Reloads</dt><dd>{{/master/reloads number}}</dd></div>
 <div><dt>Restarts</dt><dd>{{/master/restarts number}}</dd></div>
-<div class="wide"><dt>Last reload</dt><dd>{{/master/last_reload_age_seconds ago}}
+</dl>
+<dl class="facts">
+<div><dt>Last reload</dt><dd>{{/master/last_reload_age_seconds ago}}
 <small>{{/master/last_reload_result}}</small></dd></div>
-<div class="wide"><dt>Last death of a worker</dt><dd>{{/master/last_death}}</dd></div>
+<div><dt>Last death of a worker</dt><dd>{{/master/last_death}}</dd></div>
 </dl>
 <h2>Workers</h2>
 <div class="table">

@@ -11,28 +11,32 @@ constexpr std::string_view kStyle = R"css(
 header, main { max-width: 58rem; }
 .lead { font-size: 1.12rem; max-width: 44rem; margin: 0 0 2rem; }
 figure {
-  margin: 0; padding: 1.5rem 1.25rem 1.25rem; text-align: center;
+  margin: 0; padding: 1.5rem min(1.25rem, 3vw) 1.25rem; text-align: center;
   background: var(--card); border: 1px solid var(--line); border-radius: 14px;
 }
 figcaption { margin-top: 1rem; font-size: .9rem; color: var(--soft); }
-.process { border: 2px solid var(--line); border-radius: 10px; padding: .6rem .9rem; line-height: 1.4; font-size: .9rem; }
-.process b { display: block; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
-.master { display: inline-block; border-color: var(--accent); min-width: 12rem; }
+figure b { display: block; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
+.master {
+  display: inline-block; border: 2px solid var(--accent); border-radius: 10px; padding: .6rem .9rem;
+  font-size: .9rem; line-height: 1.4;
+}
 .stem { width: 2px; height: 1.5rem; margin: auto; background: var(--line); }
 figure ul {
-  display: flex; flex-wrap: wrap; justify-content: center; gap: .75rem; list-style: none;
-  margin: 0; padding: 1rem; border: 2px dashed var(--line); border-radius: 12px;
+  display: flex; flex-wrap: wrap; justify-content: center; gap: 1rem .75rem; list-style: none;
+  margin: 0; padding: 1.25rem .75rem; border: 2px dashed var(--line); border-radius: 12px;
 }
 figure li {
-  flex: 0 1 9.5rem; min-width: 7.5rem; position: relative;
-  border: 2px solid var(--ready); border-radius: 10px; padding: .6rem .5rem; font-size: .9rem; line-height: 1.4;
+  flex: 0 1 9.5rem; min-width: 7rem; position: relative;
+  border: 2px solid var(--ready); border-radius: 10px; padding: .6rem .25rem; font-size: .9rem; line-height: 1.4;
 }
-figure li b { display: block; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
 figure li[data-state=starting] { border-color: var(--starting); border-style: dashed; }
 figure li[data-state=draining] { border-color: var(--draining); border-style: dashed; }
 figure li[data-answered=true] { background: color-mix(in srgb, var(--accent) 12%, var(--card)); }
-figure li .you { visibility: hidden; color: var(--accent); }
-figure li[data-answered=true] .you { visibility: visible; }
+.you {
+  display: none; position: absolute; top: -.7rem; left: 50%; transform: translateX(-50%); white-space: nowrap;
+  padding: 0 .55rem; border-radius: 1rem; background: var(--accent); color: var(--card); font-size: .75rem;
+}
+[data-answered=true] .you { display: block; }
 .tries { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1rem; margin: 0; padding: 0; list-style: none; }
 .tries li { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 1rem 1.15rem; }
 .tries h3 { margin: 0 0 .5rem; font-size: 1rem; }
@@ -42,6 +46,7 @@ figure li[data-answered=true] .you { visibility: visible; }
   overflow-x: auto; white-space: nowrap; user-select: all;
 }
 .tries code.command + code.command { margin-top: .4rem; }
+.tries p code { white-space: nowrap; }
 )css";
 
 constexpr std::string_view kWhatRuns = R"html(
@@ -50,14 +55,14 @@ constexpr std::string_view kWhatRuns = R"html(
 loop of its own and accepts from the same listening sockets; worker <b>{{/answered_by}}</b> has just
 answered you. Should one of them die, the others go on and the master puts a new one in its place.</p>
 <figure>
-<div class="process master">master <b>{{/master/pid}}</b>
+<div class="master">master <b>{{/master/pid}}</b>
 generation {{/master/generation}} · up {{/master/uptime_seconds duration}}</div>
 <div class="stem"></div>
 )html";
 
 constexpr std::string_view kWorker =
     R"html(worker <b>{{/pid}}</b> generation {{/generation}}<br>
-<span class="state">{{/state}}</span>, {{/busy busy}}<br><span class="you">answered you</span>)html";
+<span class="state">{{/state}}</span>, {{/busy busy}}<span class="you">answered you</span>)html";
 
 constexpr std::string_view kWhatToTry = R"html(
 <figcaption>These are the processes as they are now, looked at anew each second.
@@ -79,7 +84,7 @@ place.</p></li>
 <p>The number of workers is changed while they serve, until the next reload.</p></li>
 <li><h3>Serve your own files</h3>
 <code class="command">kill -TERM {{/master/pid}}</code>
-<code class="command">procpool-httpd --workers 4 --root DIR</code>
+<code class="command">procpool-httpd --root DIR</code>
 <p>The first ends this server when its answers are out, the second serves what lies beneath DIR.
 <code>procpool-httpd --help</code> shows the rest.</p></li>
 </ul>

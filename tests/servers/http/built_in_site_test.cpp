@@ -1,0 +1,233 @@
+#include "servers/http/built_in_site.hpp"
+
+#include <unistd.h>
+
+#include <ctime>
+#include <string>
+#include <string_view>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace procpool::http {
+namespace {
+
+using proc::Scoreboard;
+using proc::WorkerSlot;
+using proc::WorkerState;
+
+class BuiltInSite : public testing::Test {
+ protected:
+  BuiltInSite() {
+    board_.master.pid = 4711;
+    board_.master.generation = 2;
+    board_.master.started = now_ - 3700;
+    add_worker(0, ::getpid(), WorkerState::ready);
+    add_worker(3, 4714, WorkerState::draining);
+  }
+
+  WorkerSlot& add_worker(std::size_t slot, pid_t pid, WorkerState state) {
+    WorkerSlot& worker = board_.workers[slot];
+    worker.pid = pid;
+    worker.generation = 2;
+    worker.started = now_ - 90;
+    worker.state = state;
+    return worker;
+  }
+
+  PagePtr get(std::string_view path, std::string_view query = {}) const {
+    Request request;
+    request.method = Method::get;
+    request.path = path;
+    request.query = query;
+    return make_built_in_site(board_)(request);
+  }
+
+  nlohmann::json json() const { return nlohmann::json::parse(get("/status.json")->body); }
+
+  const std::time_t now_ = std::time(nullptr);
+  Scoreboard board_;
+};
+
+bool contains(std::string_view text, std::string_view part) {
+  return text.find(part) != text.npos;
+}
+
+// What a reader of the page sees, without its tags.
+std::string text_of(const Page& page) {
+  std::string text;
+  bool inside_tag = false;
+  for (const char c : std::string_view{page.body}.substr(page.body.find("<main>"))) {
+    if (c == '<') inside_tag = true;
+    if (!inside_tag) text.push_back(c);
+    if (c == '>') inside_tag = false;
+  }
+  return text;
+}
+
+std::size_t count(std::string_view text, std::string_view part) {
+  std::size_t times = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != text.npos; at += part.size()) ++times;
+  return times;
+}
+
+TEST_F(BuiltInSite, tells_people_and_programs_apart_and_lets_no_cache_keep_it) {
+  EXPECT_TRUE(contains(get("/")->head, "Content-Type: text/html; charset=utf-8\r\n"));
+  EXPECT_TRUE(contains(get("/status")->head, "Content-Type: text/html; charset=utf-8\r\n"));
+  EXPECT_TRUE(contains(get("/status.json")->head, "Content-Type: application/json\r\n"));
+  for (const char* path : {"/", "/status", "/status.json"}) {
+    EXPECT_EQ(get(path)->status, Status::ok) << path;
+    EXPECT_TRUE(contains(get(path)->head, "Cache-Control: no-store\r\n")) << path;
+  }
+}
+
+TEST_F(BuiltInSite, looks_at_the_path_alone) {
+  EXPECT_EQ(get("/status.json", "pretty")->status, Status::ok);
+  for (const char* path : {"", "/status/", "/Status", "/index.html", "/../status"}) {
+    EXPECT_EQ(get(path)->status, Status::not_found) << path;
+  }
+}
+
+TEST_F(BuiltInSite, welcomes_with_commands_that_work_as_they_stand) {
+  const std::string text = text_of(*get("/"));
+  for (const char* command : {"kill -HUP 4711", "kill -TTIN 4711", "kill -TTOU 4711", "--root DIR"})
+    EXPECT_TRUE(contains(text, command)) << command;
+  EXPECT_TRUE(contains(text, "kill -KILL " + std::to_string(::getpid())));
+  EXPECT_TRUE(contains(text, "2 workers"));
+  EXPECT_TRUE(contains(text, "up 1 h 1 min"));
+}
+
+TEST_F(BuiltInSite, pictures_each_worker_and_the_one_that_answered) {
+  const std::string html = get("/")->body;
+  EXPECT_EQ(count(html, "<li data-state="), 2U);
+  EXPECT_TRUE(contains(html, R"(<li data-state="ready" data-busy="false" data-answered="true">)"));
+  EXPECT_TRUE(
+      contains(html, R"(<li data-state="draining" data-busy="false" data-answered="false">)"));
+}
+
+TEST_F(BuiltInSite, needs_nothing_from_elsewhere) {
+  for (const char* path : {"/", "/status"}) {
+    const std::string html = get(path)->body;
+    EXPECT_FALSE(contains(html, "src=")) << path;
+    EXPECT_FALSE(contains(html, "<link rel=\"stylesheet\"")) << path;
+    EXPECT_FALSE(contains(html, "https:")) << path;
+    EXPECT_EQ(count(html, "http:"), count(html, "http://www.w3.org/2000/svg")) << path;
+  }
+}
+
+TEST_F(BuiltInSite, leaves_no_place_of_its_pages_empty) {
+  for (const char* path : {"/", "/status"}) {
+    EXPECT_FALSE(contains(get(path)->body, "{{")) << path;
+    EXPECT_FALSE(contains(get(path)->body, "\"></span>")) << path;
+  }
+}
+
+TEST_F(BuiltInSite, shows_what_the_master_went_through) {
+  board_.master.reloads = 1;
+  board_.master.last_reload = now_ - 30;
+  board_.master.reload_result.set("site.toml:3: unknown key \"wrokers\"");
+  board_.master.restarts = 5;
+  board_.master.last_death.set("worker 4713 was killed by SIGSEGV");
+
+  const auto master = json().at("master");
+  EXPECT_EQ(master.at("reloads"), 1);
+  EXPECT_EQ(master.at("last_reload_unix"), now_ - 30);
+  EXPECT_GE(master.at("last_reload_age_seconds"), 30);
+  EXPECT_EQ(master.at("last_reload_result"), "site.toml:3: unknown key \"wrokers\"");
+  EXPECT_EQ(master.at("restarts"), 5);
+  EXPECT_EQ(master.at("last_death"), "worker 4713 was killed by SIGSEGV");
+
+  const std::string text = text_of(*get("/status"));
+  EXPECT_TRUE(contains(text, "unknown key &quot;wrokers&quot;"));
+  EXPECT_TRUE(contains(text, "worker 4713 was killed by SIGSEGV"));
+  EXPECT_TRUE(contains(text, " s ago"));
+}
+
+TEST_F(BuiltInSite, says_of_what_never_happened_that_it_did_not) {
+  const auto status = json();
+  for (const char* key :
+       {"last_reload_unix", "last_reload_age_seconds", "last_reload_result", "last_death"})
+    EXPECT_TRUE(status.at("master").at(key).is_null()) << key;
+  for (const char* key : {"last_request", "last_client"})
+    EXPECT_TRUE(status.at("workers").at(0).at(key).is_null()) << key;
+  EXPECT_TRUE(contains(text_of(*get("/status")), "never"));
+}
+
+TEST_F(BuiltInSite, shows_what_each_worker_does) {
+  WorkerSlot& worker = board_.workers[3];
+  worker.connections = 7;
+  worker.accepted = 12;
+  worker.begin("GET /a HTTP/1.1", "192.0.2.1");
+  worker.count_request(1234567);
+
+  const auto workers = json().at("workers");
+  ASSERT_EQ(workers.size(), 2U);
+  EXPECT_EQ(workers.at(0).at("slot"), 0);
+  const auto& shown = workers.at(1);
+  EXPECT_EQ(shown.at("slot"), 3);
+  EXPECT_EQ(shown.at("pid"), 4714);
+  EXPECT_EQ(shown.at("generation"), 2);
+  EXPECT_EQ(shown.at("state"), "draining");
+  EXPECT_EQ(shown.at("busy"), true);
+  EXPECT_EQ(shown.at("started_unix"), now_ - 90);
+  EXPECT_GE(shown.at("uptime_seconds"), 90);
+  EXPECT_EQ(shown.at("connections"), 7);
+  EXPECT_EQ(shown.at("accepted"), 12);
+  EXPECT_EQ(shown.at("requests"), 1);
+  EXPECT_EQ(shown.at("bytes"), 1234567);
+  EXPECT_EQ(shown.at("last_request"), "GET /a HTTP/1.1");
+  EXPECT_EQ(shown.at("last_client"), "192.0.2.1");
+
+  const std::string text = text_of(*get("/status"));
+  EXPECT_TRUE(contains(text, "1.2 MiB"));
+  EXPECT_TRUE(contains(text, "GET /a HTTP/1.1"));
+}
+
+TEST_F(BuiltInSite, adds_the_living_to_those_that_are_gone) {
+  board_.master.finished_requests = 1'000'000;
+  board_.master.finished_bytes = 1023;
+  board_.workers[0].count_request(1);
+  EXPECT_EQ(json().at("master").at("requests"), 1'000'001);
+  EXPECT_EQ(json().at("master").at("bytes"), 1024);
+  EXPECT_TRUE(contains(text_of(*get("/status")), "1,000,001"));
+  EXPECT_TRUE(contains(text_of(*get("/status")), "1.0 KiB"));
+}
+
+TEST_F(BuiltInSite, is_made_anew_for_each_request) {
+  const PagePtr before = get("/status.json");
+  add_worker(1, 4712, WorkerState::starting);
+  EXPECT_NE(get("/status.json")->body, before->body);
+  EXPECT_EQ(json().at("workers").at(1).at("state"), "starting");
+}
+
+TEST_F(BuiltInSite, shows_what_a_client_sent_as_text_and_never_as_markup) {
+  board_.workers[0].begin("GET /<script>alert('x')</script>\" HTTP/1.1", "\"><b>");
+  const std::string html = get("/status")->body;
+  EXPECT_FALSE(contains(html, "<script>alert"));
+  EXPECT_FALSE(contains(html, "\"><b>"));
+  EXPECT_TRUE(contains(html, "&lt;script&gt;alert(&#39;x&#39;)"));
+}
+
+TEST_F(BuiltInSite, survives_bytes_that_are_no_text) {
+  board_.workers[0].begin("GET /\xff\xc3\x01{{/master/pid}} HTTP/1.1", "\xf0\x9f");
+  EXPECT_EQ(json().at("workers").at(0).at("last_request"),
+            "GET /\xef\xbf\xbd\xef\xbf\xbd\x01{{/master/pid}} HTTP/1.1");
+  EXPECT_EQ(get("/status")->status, Status::ok);
+  EXPECT_TRUE(contains(get("/status")->body, "{{/master/pid}}"));
+}
+
+TEST_F(BuiltInSite, counts_no_time_below_zero_when_the_clock_was_set_back) {
+  board_.master.started = now_ + 3600;
+  EXPECT_EQ(json().at("master").at("uptime_seconds"), 0);
+  EXPECT_EQ(get("/")->status, Status::ok);
+}
+
+TEST_F(BuiltInSite, stands_without_any_worker) {
+  for (WorkerSlot& worker : board_.workers) worker.state = WorkerState::none;
+  EXPECT_TRUE(json().at("workers").empty());
+  EXPECT_EQ(get("/status")->status, Status::ok);
+  EXPECT_TRUE(contains(text_of(*get("/")), "0 workers"));
+}
+
+}  // namespace
+}  // namespace procpool::http
