@@ -107,10 +107,11 @@ int run(const std::function<int()>& body, const std::string& name) noexcept {
   }
 }
 
+// Its result is the exit code: clone(2).
 int enter_program(void* plan) noexcept {
   const auto& program = *static_cast<const ChildPlan*>(plan);
-  detail::set_up_child(program);
-  detail::execute(program);
+  if (detail::set_up_child(program)) detail::execute(program);
+  return detail::kSetUpFailed;
 }
 
 constexpr std::size_t kStackSize = 256 * 1024;
@@ -205,7 +206,7 @@ Process Process::fork(const std::function<int()>& body, const ChildOptions& opti
     const ScopedSignalMask quiet{SignalSet::all()};
     pid = ::fork();
     if (pid == 0) {
-      detail::set_up_child(start.plan());
+      if (!detail::set_up_child(start.plan())) ::_exit(detail::kSetUpFailed);
       detail::report_done(start.plan());
       ::_exit(run(body, options.name));
     }

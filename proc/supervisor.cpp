@@ -75,7 +75,9 @@ const Supervisor::Action Supervisor::kActions[][5] = {
 // clang-format on
 
 void Supervisor::handle(Child& child, Event event) {
-  (this->*kActions[static_cast<std::size_t>(child.state)][static_cast<std::size_t>(event)])(child);
+  const auto state = static_cast<std::size_t>(child.state);
+  const Action action = kActions[state][static_cast<std::size_t>(event)];
+  (this->*action)(child);
 }
 
 // The actions.

@@ -168,17 +168,15 @@ void write_report(const ChildPlan& plan, const Report& report) noexcept {
   [[maybe_unused]] const ssize_t n = ::write(plan.report_fd, &report, sizeof report);
 }
 
-[[noreturn]] void fail(const ChildPlan& plan, int step) noexcept {
-  write_report(plan, {.step = step, .error_number = errno});
-  ::_exit(127);
-}
-
 }  // namespace
 
-void set_up_child(const ChildPlan& plan) noexcept {
+bool set_up_child(const ChildPlan& plan) noexcept {
   for (std::size_t step = 0; step < kSteps.size(); ++step) {
-    if (!kSteps[step].run(plan)) fail(plan, static_cast<int>(step));
+    if (kSteps[step].run(plan)) continue;
+    write_report(plan, {.step = static_cast<int>(step), .error_number = errno});
+    return false;
   }
+  return true;
 }
 
 void report_done(const ChildPlan& plan) noexcept {
@@ -198,8 +196,7 @@ void execute(const ChildPlan& plan) noexcept {
       break;
     }
   }
-  errno = error;
-  fail(plan, kExec);
+  write_report(plan, {.step = kExec, .error_number = error});
 }
 
 std::optional<Report> read_failure(int reader) {

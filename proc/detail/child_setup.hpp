@@ -1,7 +1,7 @@
 // Everything between fork and exec, or between fork and the child's function: one table of steps.
 //
 //   ChildPlan plan = ...;                          // made before fork, everything allocated
-//   if (child) { set_up_child(plan); ... }         // ends the child if a step fails
+//   if (child) { if (set_up_child(plan)) execute(plan); _exit(kSetUpFailed); }
 //
 // What runs in the child here is async-signal-safe (signal-safety(7)): it may share its parent's
 // memory, or hold a copy in which another thread had locked the heap. System calls are made raw
@@ -43,14 +43,16 @@ struct Report {
   int error_number;  // 0: all is done
 };
 
-// In the child. Returns when every step is done; else reports and ends in _exit(2).
-void set_up_child(const ChildPlan& plan) noexcept;
+// In the child. False: a step failed and is reported; the child then ends in _exit(kSetUpFailed).
+[[nodiscard]] bool set_up_child(const ChildPlan& plan) noexcept;
 
 // In the child, after set_up_child: a function's child says that it is done, and closes report_fd.
 void report_done(const ChildPlan& plan) noexcept;
 
-// In the child, after set_up_child. Reports and ends the child if nothing could be run.
-[[noreturn]] void execute(const ChildPlan& plan) noexcept;
+// In the child, after set_up_child. Returns only if nothing could be run, which is then reported.
+void execute(const ChildPlan& plan) noexcept;
+
+inline constexpr int kSetUpFailed = 127;
 
 // In the parent: what the child has written to the other end of report_fd, without blocking;
 // nullopt: no failure.

@@ -159,6 +159,11 @@ struct BadStart {
   const char* name;
   std::function<int(ChildContext&)> body;
   std::string reason;
+  std::chrono::milliseconds ready_within = 1min;
+
+  friend std::ostream& operator<<(std::ostream& out, const BadStart& start) {
+    return out << start.name;
+  }
 };
 
 class SupervisorBadStart : public testing::TestWithParam<BadStart> {};
@@ -168,7 +173,7 @@ TEST_P(SupervisorBadStart, leaves_the_current_generation_as_it_was) {
   watched.start(workers(2));
   const std::vector<pid_t> before = watched.pids();
   ChildSpec bad = worker(GetParam().body);
-  bad.ready_within = 50ms;
+  bad.ready_within = GetParam().ready_within;
   watched.supervisor.start_generation({worker(), bad, worker()}, kTerminate);
   watched.step_until_told(Kind::generation_gone);
   EXPECT_EQ(watched.first(Kind::generation_failed).generation, 2);
@@ -193,13 +198,13 @@ INSTANTIATE_TEST_SUITE_P(
                  "cannot open the log"},
         BadStart{"throws", [](ChildContext&) -> int { throw std::runtime_error{"no such thing"}; },
                  "no such thing"},
-        BadStart{"takes_too_long", never_get_ready, "not ready within 50 ms"},
+        BadStart{"takes_too_long", never_get_ready, "not ready within 50 ms", 50ms},
         BadStart{"says_why_and_stays",
                  [](ChildContext& context) {
                    context.fail("stuck");
                    return never_get_ready(context);
                  },
-                 "not ready within 50 ms: stuck"}),
+                 "not ready within 50 ms: stuck", 50ms}),
     [](const auto& param_info) { return std::string{param_info.param.name}; });
 
 TEST(Supervisor, is_empty_after_a_first_generation_that_failed) {
