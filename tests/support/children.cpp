@@ -49,13 +49,17 @@ bool reap_one(int flags) {
 }  // namespace
 
 std::vector<Child> list_children() {
+  return list_children(::getpid());
+}
+
+std::vector<Child> list_children(pid_t parent) {
   std::vector<Child> children;
   const std::unique_ptr<DIR, int (*)(DIR*)> proc{::opendir("/proc"), ::closedir};
   if (!proc) throw_errno("open", "/proc");
   while (const dirent* entry = ::readdir(proc.get())) {
     if (!std::isdigit(static_cast<unsigned char>(entry->d_name[0]))) continue;
     const auto process = read_process(entry->d_name);
-    if (process && process->parent == ::getpid()) children.push_back(process->child);
+    if (process && process->parent == parent) children.push_back(process->child);
   }
   return children;
 }

@@ -19,8 +19,9 @@ struct Child {
   std::string name;
 };
 
-// The children at this moment, from /proc. A snapshot: they may come and go.
+// The children at this moment, from /proc; zombies too. A snapshot: they may come and go.
 std::vector<Child> list_children();
+std::vector<Child> list_children(pid_t parent);
 
 // "1234 (name, Z), 1235 (name, S)"
 std::string describe(const std::vector<Child>& children);
