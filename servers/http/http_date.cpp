@@ -9,15 +9,16 @@
 namespace procpool::http {
 namespace {
 
-using namespace std::chrono;
+namespace chrono = std::chrono;
+using chrono::sys_days, chrono::sys_seconds, chrono::year_month_day;
 
 constexpr std::array<std::string_view, 7> kDays{"Sunday",   "Monday", "Tuesday", "Wednesday",
                                                 "Thursday", "Friday", "Saturday"};
 constexpr std::array<std::string_view, 12> kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 
-constexpr sys_seconds kFirst = sys_days{year{0} / January / 1};
-constexpr sys_seconds kLast = sys_days{year{10000} / January / 1} - seconds{1};
+constexpr sys_seconds kFirst = sys_days{chrono::year{0} / 1 / 1};
+constexpr sys_seconds kLast = sys_days{chrono::year{10000} / 1 / 1} - chrono::seconds{1};
 
 // Reads a date from its begin to its end. What has failed once fails in all that follows.
 class Reader {
@@ -87,13 +88,14 @@ void read_clock(Reader& reader, Fields& fields) noexcept {
 }
 
 std::optional<std::time_t> to_time(const Fields& fields) noexcept {
-  const year_month_day date{year{fields.year}, month{static_cast<unsigned>(fields.month + 1)},
-                            day{static_cast<unsigned>(fields.day)}};
+  const year_month_day date{chrono::year{fields.year},
+                            chrono::month{static_cast<unsigned>(fields.month + 1)},
+                            chrono::day{static_cast<unsigned>(fields.day)}};
   if (!date.ok() || fields.hour > 23 || fields.minute > 59 || fields.second > 60) {
     return std::nullopt;
   }
-  const auto time = sys_seconds{sys_days{date}} + hours{fields.hour} + minutes{fields.minute} +
-                    seconds{fields.second};
+  const auto time = sys_seconds{sys_days{date}} + chrono::hours{fields.hour} +
+                    chrono::minutes{fields.minute} + chrono::seconds{fields.second};
   return time.time_since_epoch().count();
 }
 
@@ -130,7 +132,7 @@ std::optional<std::time_t> parse_rfc850(std::string_view text, std::time_t now) 
   reader.literal(" GMT");
   if (!reader.at_end()) return std::nullopt;
 
-  const year_month_day today{floor<days>(sys_seconds{seconds{now}})};
+  const year_month_day today{chrono::floor<chrono::days>(sys_seconds{chrono::seconds{now}})};
   const int this_year = static_cast<int>(today.year());
   fields.year = this_year - this_year % 100 + short_year;
   if (fields.year > this_year + 50) fields.year -= 100;
@@ -165,13 +167,13 @@ char* put_number(char* at, long value, int digits) noexcept {
 }  // namespace
 
 HttpDate format_http_date(std::time_t time) noexcept {
-  const auto moment = std::clamp(sys_seconds{seconds{time}}, kFirst, kLast);
-  const auto midnight = floor<days>(moment);
+  const auto moment = std::clamp(sys_seconds{chrono::seconds{time}}, kFirst, kLast);
+  const auto midnight = chrono::floor<chrono::days>(moment);
   const year_month_day date{midnight};
-  const hh_mm_ss clock{moment - midnight};
+  const chrono::hh_mm_ss clock{moment - midnight};
 
   HttpDate text;
-  char* at = put(text.data(), kDays[weekday{midnight}.c_encoding()].substr(0, 3));
+  char* at = put(text.data(), kDays[chrono::weekday{midnight}.c_encoding()].substr(0, 3));
   at = put(at, ", ");
   at = put_number(at, static_cast<long>(static_cast<unsigned>(date.day())), 2);
   at = put(at, " ");

@@ -8,11 +8,11 @@
 #include <optional>
 
 #include <CLI/CLI.hpp>
-#include <toml++/toml.h>
 
 #include "ipc/base/io.hpp"
 #include "ipc/base/unique_fd.hpp"
 #include "proc/credentials.hpp"
+#include "servers/http/detail/toml.hpp"
 #include "servers/net/address.hpp"
 
 namespace procpool::http {
