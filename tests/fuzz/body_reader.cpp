@@ -9,8 +9,9 @@
 
 #include "tests/fuzz/check.hpp"
 
-using namespace procpool::http;
-using procpool::fuzz::check;
+namespace procpool::http {
+
+using fuzz::check;
 
 namespace {
 
@@ -63,3 +64,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   return 0;
 }
+
+}  // namespace procpool::http

@@ -7,8 +7,9 @@
 
 #include "tests/fuzz/check.hpp"
 
-using namespace procpool::http;
-using procpool::fuzz::check;
+namespace procpool::http {
+
+using fuzz::check;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   constexpr std::time_t kNow = 1'700'000'000;
@@ -22,3 +23,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check(*again == (*time > kLast ? kLast : *time), "it is the same date");
   return 0;
 }
+
+}  // namespace procpool::http

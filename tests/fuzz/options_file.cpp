@@ -12,13 +12,14 @@
 #include "servers/http/options.hpp"
 #include "tests/fuzz/check.hpp"
 
-using namespace procpool::http;
-using procpool::fuzz::check;
+namespace procpool::http {
+
+using fuzz::check;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const procpool::UniqueFd file{::memfd_create("options", MFD_CLOEXEC)};
-  if (!file.valid()) procpool::throw_errno("memfd_create");
-  procpool::write_full(file.fd(), {reinterpret_cast<const char*>(data), size}, "options");
+  const UniqueFd file{::memfd_create("options", MFD_CLOEXEC)};
+  if (!file.valid()) throw_errno("memfd_create");
+  write_full(file.fd(), {reinterpret_cast<const char*>(data), size}, "options");
   const std::string path = "/proc/self/fd/" + std::to_string(file.fd());
 
   Options options;
@@ -32,3 +33,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   return 0;
 }
+
+}  // namespace procpool::http

@@ -9,8 +9,9 @@
 
 #include "tests/fuzz/check.hpp"
 
-using namespace procpool::http;
-using procpool::fuzz::check;
+namespace procpool::http {
+
+using fuzz::check;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view path{reinterpret_cast<const char*>(data), size};
@@ -36,3 +37,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         "encoding is undone");
   return 0;
 }
+
+}  // namespace procpool::http
