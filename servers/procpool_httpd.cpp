@@ -1,5 +1,4 @@
 // procpool-httpd: serves files over HTTP with a master and pre-forked workers.
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -11,10 +10,6 @@
 #include <string>
 #include <string_view>
 
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
-
 #include "ipc/base/error.hpp"
 #include "proc/cpu_count.hpp"
 #include "proc/credentials.hpp"
@@ -23,6 +18,7 @@
 #include "servers/http/file_site.hpp"
 #include "servers/http/options.hpp"
 #include "servers/http/protocol.hpp"
+#include "servers/models/error_log.hpp"
 #include "servers/models/prefork.hpp"
 
 namespace {
@@ -33,26 +29,6 @@ constexpr int kExitFailed = 1;
 constexpr int kExitBadUsage = 2;
 
 constexpr auto kSystemMimeTypes = "/etc/mime.types";
-
-std::shared_ptr<spdlog::logger> make_logger(const std::string& path) {
-  std::shared_ptr<spdlog::sinks::sink> sink;
-  if (path == "-") {
-    sink = std::make_shared<spdlog::sinks::stderr_sink_st>();
-  } else {
-    sink = std::make_shared<spdlog::sinks::basic_file_sink_st>(path);
-  }
-  auto logger = std::make_shared<spdlog::logger>("procpool-httpd", std::move(sink));
-  logger->set_pattern("%Y-%m-%d %H:%M:%S.%e [%P] %l: %v");
-  logger->flush_on(spdlog::level::trace);
-  return logger;
-}
-
-// Made by the master, who may do so, for workers who may not.
-void make_log(const std::string& path, const std::optional<proc::Credentials>& owner) {
-  const UniqueFd file{::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640)};
-  if (!file.valid()) throw_errno("open", path);
-  if (owner && ::fchown(file.fd(), owner->uid, owner->gid) < 0) throw_errno("chown", path);
-}
 
 std::optional<proc::Credentials> credentials_of(const http::Options& options) {
   if (options.user.empty() && options.group.empty()) return std::nullopt;
@@ -98,10 +74,12 @@ models::Service make_service(const http::Options& options) {
   service.make_handler = [options](models::Worker& worker) {
     return make_handler(worker, options);
   };
-  service.make_logger = [path = options.error_log] { return make_logger(path); };
+  service.make_logger = [path = options.error_log] {
+    return models::make_error_log("procpool-httpd", path);
+  };
   service.prepare_logs = [options, owner = service.run_as] {
     for (const std::string& path : {options.access_log, options.error_log}) {
-      if (path != "-" && path != "off") make_log(path, owner);
+      if (path != "-" && path != "off") models::make_log_file(path, owner);
     }
   };
   return service;

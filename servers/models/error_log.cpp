@@ -1,0 +1,72 @@
+#include "servers/models/error_log.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string_view>
+#include <utility>
+
+#include <spdlog/details/null_mutex.h>
+#include <spdlog/sinks/base_sink.h>
+
+#include "ipc/base/error.hpp"
+#include "ipc/base/io.hpp"
+#include "ipc/base/unique_fd.hpp"
+
+namespace procpool::models {
+namespace {
+
+constexpr mode_t kMode = 0640;
+
+UniqueFd open_for_appending(const std::string& path, int more_flags = 0) {
+  UniqueFd file{
+      ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | more_flags, kMode)};
+  if (!file.valid()) throw_errno("open", path);
+  return file;
+}
+
+// spdlog's own file sink opens its file without close-on-exec.
+class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+ public:
+  explicit DescriptorSink(std::string path)
+      : path_{std::move(path)},
+        opened_{path_ == "-" ? UniqueFd{} : open_for_appending(path_)},
+        fd_{path_ == "-" ? STDERR_FILENO : opened_.fd()} {}
+
+ private:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    const ssize_t written = retry_eintr([&] { return ::write(fd_, line.data(), line.size()); });
+    if (written >= 0) {
+      failing_ = false;
+    } else if (!std::exchange(failing_, true) && opened_.valid()) {
+      const std::string text =
+          "error log " + path_ + ": " + error_text(errno) + "; lines are lost\n";
+      // If this fails too there is nobody left to tell.
+      [[maybe_unused]] const ssize_t told = ::write(STDERR_FILENO, text.data(), text.size());
+    }
+  }
+  void flush_() override {}
+
+  std::string path_;
+  UniqueFd opened_;
+  int fd_;
+  bool failing_ = false;
+};
+
+}  // namespace
+
+std::shared_ptr<spdlog::logger> make_error_log(const std::string& name, const std::string& path) {
+  auto log = std::make_shared<spdlog::logger>(name, std::make_shared<DescriptorSink>(path));
+  log->set_pattern("%Y-%m-%d %H:%M:%S.%e [%P] %l: %v");
+  return log;
+}
+
+void make_log_file(const std::string& path, const std::optional<proc::Credentials>& owner) {
+  const UniqueFd file = open_for_appending(path, O_NONBLOCK);
+  if (owner && ::fchown(file.fd(), owner->uid, owner->gid) < 0) throw_errno("chown", path);
+}
+
+}  // namespace procpool::models
