@@ -153,6 +153,7 @@ header svg { width: 1.6rem; height: 1.6rem; fill: var(--accent); }
 main { padding-bottom: 4rem; }
 a { color: var(--accent); }
 header a { text-decoration: none; }
+@media (max-width: 28rem) { header { column-gap: .8rem; font-size: .9rem; } }
 header a:hover { text-decoration: underline; }
 h1 { font-size: clamp(1.6rem, 4.5vw, 2.4rem); line-height: 1.2; margin: 1.25rem 0 .75rem; letter-spacing: -.015em; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .9rem; }

@@ -26,7 +26,7 @@ figure ul {
   margin: 0; padding: 1.25rem .75rem; border: 2px dashed var(--line); border-radius: 12px;
 }
 figure li {
-  flex: 0 1 9.5rem; min-width: 7rem; position: relative;
+  flex: 0 1 8.75rem; position: relative;
   border: 2px solid var(--ready); border-radius: 10px; padding: .6rem .25rem; font-size: .9rem; line-height: 1.4;
 }
 figure li[data-state=starting] { border-color: var(--starting); border-style: dashed; }
