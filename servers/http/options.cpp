@@ -96,31 +96,32 @@ std::string set_duration(Options& options, const Values& values) {
 }
 
 constexpr Setting kSettings[] = {
-    {"workers", "N|auto", "worker processes; auto: one for each usable CPU", Kind::integer_or_text,
-     set_workers},
-    {"listen", "ADDR:PORT", "where to listen, also [ADDR6]:PORT and unix:PATH; repeatable",
-     Kind::texts, set_listen},
+    {"workers", "N|auto", "worker processes; auto (default): one for each usable CPU",
+     Kind::integer_or_text, set_workers},
+    {"listen", "ADDR:PORT",
+     "where to listen (127.0.0.1:8080), also [ADDR6]:PORT, unix:PATH; repeatable", Kind::texts,
+     set_listen},
     {"root", "DIR", "serve the files beneath it, instead of the built-in site", Kind::text,
      set_text<&Options::root>},
     {"pid-file", "FILE", "lock it and write the master's pid into it", Kind::text,
      set_text<&Options::pid_file>},
-    {"access-log", "FILE|-|off", "one line for each request; -: standard output", Kind::text,
+    {"access-log", "FILE|-|off", "one line for each request; -: standard output (off)", Kind::text,
      set_text<&Options::access_log>},
-    {"error-log", "FILE|-", "what goes wrong; -: standard error", Kind::text,
+    {"error-log", "FILE|-", "what goes wrong; -: standard error (default)", Kind::text,
      set_text<&Options::error_log>},
     {"user", "NAME", "run the workers as this user", Kind::text, set_text<&Options::user>},
     {"group", "NAME", "run the workers as this group", Kind::text, set_text<&Options::group>},
-    {"graceful-timeout", "TIME", "how long draining workers may take", Kind::duration,
+    {"graceful-timeout", "TIME", "how long draining workers may take (30s)", Kind::duration,
      set_duration<&Options::graceful_timeout>},
-    {"header-timeout", "TIME", "how long the head of a request may take", Kind::duration,
+    {"header-timeout", "TIME", "how long the head of a request may take (10s)", Kind::duration,
      set_duration<&Options::header_timeout>},
-    {"idle-timeout", "TIME", "how long a connection may wait for its next request", Kind::duration,
-     set_duration<&Options::idle_timeout>},
-    {"send-timeout", "TIME", "how long an answer may make no progress", Kind::duration,
+    {"idle-timeout", "TIME", "how long a connection may wait for its next request (60s)",
+     Kind::duration, set_duration<&Options::idle_timeout>},
+    {"send-timeout", "TIME", "how long an answer may make no progress (30s)", Kind::duration,
      set_duration<&Options::send_timeout>},
-    {"max-body", "BYTES", "the largest body of a request", Kind::integer,
+    {"max-body", "BYTES", "the largest body of a request (1048576)", Kind::integer,
      set_number<&Options::max_body, std::uint64_t{0}, std::uint64_t{1} << 40>},
-    {"max-connections", "N", "connections open at once in each worker", Kind::integer,
+    {"max-connections", "N", "connections open at once in each worker (4096)", Kind::integer,
      set_number<&Options::max_connections, 1u, 1'000'000u>},
 };
 
@@ -236,7 +237,8 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   CLI::App app{
       "A pre-fork HTTP server. Signals: HUP reloads, TERM drains and ends, USR1 reopens the logs."};
   app.name("procpool-httpd");
-  app.set_version_flag("--version", "procpool-httpd " PROCPOOL_VERSION);
+  app.set_help_flag("-h,--help", "show this and end");
+  app.set_version_flag("--version", "procpool-httpd " PROCPOOL_VERSION, "show the version and end");
   app.add_option("--config", result.config, "read settings from this TOML file; flags win")
       ->option_text("FILE");
   bool check = false;
