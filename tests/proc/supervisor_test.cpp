@@ -616,6 +616,7 @@ TEST(Supervisor, may_be_called_from_its_call_back) {
 
 TEST(Supervisor, loses_no_event_when_the_call_back_throws) {
   int seen = 0;
+  int caught = 0;
   Supervisor supervisor{[&](const SupervisorEvent&) {
     ++seen;
     throw std::runtime_error{"log is full"};
@@ -623,8 +624,13 @@ TEST(Supervisor, loses_no_event_when_the_call_back_throws) {
   supervisor.start_generation(workers(2), kTerminate);
   while (seen < 5) {  // started and ready, twice, and generation_ready
     wait_ready(supervisor.fd(), POLLIN, Deadline::never());
-    EXPECT_THROW(supervisor.step(), std::runtime_error);
+    try {
+      supervisor.step();
+    } catch (const std::runtime_error&) {
+      ++caught;
+    }
   }
+  EXPECT_EQ(caught, 5);
 }
 
 TEST(Supervisor, kills_and_reaps_its_children_when_it_is_destroyed) {
