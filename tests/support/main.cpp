@@ -32,9 +32,11 @@ class ProgressReport : public testing::EmptyTestEventListener {
 }  // namespace procpool::test
 
 int main(int argc, char** argv) {
-  using namespace procpool::test;
+  using procpool::test::ProgressReport;
+  using procpool::test::ResidueCheck;
+  using procpool::test::TestProgress;
   testing::InitGoogleTest(&argc, argv);
-  return run_under_watchdog([](TestProgress& progress) {
+  return procpool::test::run_under_watchdog([](TestProgress& progress) {
     auto& listeners = testing::UnitTest::GetInstance()->listeners();
     listeners.Append(std::make_unique<ProgressReport>(progress).release());  // gtest owns it
     listeners.Append(std::make_unique<ResidueCheck>().release());
