@@ -105,7 +105,9 @@ net::Task<> Protocol::serve(Stream stream) {
           break;
         }
         case Step::close:
-          if (work->distrusted || !work->pending().empty()) co_await linger(stream, *work);
+          // Unless the client wanted the end, more may be on its way.
+          if (work->distrusted || work->request.keep_alive || !work->pending().empty())
+            co_await linger(stream, *work);
           co_return;
         case Step::idle:
           break;
@@ -133,7 +135,8 @@ Protocol::Step Protocol::answer(Workspace& work, std::string_view client) {
   clock_.update(std::time(nullptr));
   worker_.slot().begin(work.request.line, client);
   const PagePtr page = page_for(work.request);
-  const bool keep = work.request.keep_alive && !work.distrusted && !worker_.must_close();
+  const bool last = worker_.must_close() && work.pending().empty();
+  const bool keep = work.request.keep_alive && !work.distrusted && !last;
   work.persistence = keep ? Persistence::keep : Persistence::close;
   append_answer(*page, work.request, work.persistence, clock_, work.output);
   const bool has_body = work.request.method != Method::head;

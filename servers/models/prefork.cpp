@@ -1,6 +1,7 @@
 #include "servers/models/prefork.hpp"
 
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -78,7 +79,7 @@ void Prefork::obey(int signal_number) {
     case SIGTTOU:
       return retire_worker();
     case SIGWINCH:
-      return supervisor_.retire_all(stop_plan(newest().service));
+      return leave_work();
     case SIGCHLD:
       if (::getpid() == kInit) supervisor_.reap_strangers();
       return;
@@ -87,11 +88,13 @@ void Prefork::obey(int signal_number) {
   }
 }
 
-const Prefork::Generation& Prefork::newest() const { return next_ ? *next_ : *current_; }
+const Prefork::Generation& Prefork::newest() const {
+  return next_ ? *next_ : *current_;
+}
 
 void Prefork::reload() {
   if (phase_ == Phase::stopping) return;
-  reload_again_ = supervisor_.starting();
+  reload_again_ = next_ != nullptr;
   if (reload_again_) return;
   try {
     start(open(hooks_.reload()));
@@ -146,7 +149,7 @@ int Prefork::be_worker(Generation& generation, proc::ChildContext& context) {
                       .take = handed_over_.right,
                       .board = *board_,
                       .slot = board_->workers[static_cast<std::size_t>(context.slot())],
-                      .log = service.make_logger(),
+                      .make_logger = service.make_logger,
                       .refusal = service.refusal,
                       .max_connections = service.max_connections,
                       .graceful_timeout = service.graceful_timeout};
@@ -202,6 +205,7 @@ void Prefork::on_generation_ready() {
 }
 
 void Prefork::on_generation_failed(const std::string& reason) {
+  if (phase_ == Phase::stopping) return;
   if (!current_) {
     log_->critical("no worker could start: {}", reason);
     phase_ = Phase::stopping;
@@ -218,7 +222,7 @@ void Prefork::finish_reload(const std::string& problem) {
   board_->master.reload_result.set(problem.empty() ? "ok" : problem);
   if (problem.empty()) {
     board_->master.reloads.fetch_add(1);
-    log_ = current_->service.make_logger();
+    open_log();
     log_->info("reloaded: generation {} serves with {} workers", supervisor_.generation(),
                current_->service.workers);
   } else {
@@ -235,13 +239,22 @@ void Prefork::retire_worker() {
   supervisor_.retire_one(drain_plan(newest().service));
 }
 
+// Of the newest generation: if all that are left were of an older one, its end would leave nobody.
 unsigned Prefork::living_workers() const {
-  return static_cast<unsigned>(std::ranges::count_if(supervisor_.children(), [](const auto& child) {
-    return child.state == proc::ChildState::running || child.state == proc::ChildState::starting;
+  const auto children = supervisor_.children();
+  return static_cast<unsigned>(std::ranges::count_if(children, [&](const auto& child) {
+    return child.generation == children.back().generation &&
+           child.state != proc::ChildState::stopping;
   }));
 }
 
-void Prefork::reopen_logs() {
+// Not before the first workers are ready: a start-up is not given up half-way.
+void Prefork::leave_work() {
+  if (phase_ == Phase::serving) supervisor_.retire_all(stop_plan(newest().service));
+}
+
+// A log that cannot be opened ends no master: the old one stays in use.
+void Prefork::open_log() {
   const Service& service = newest().service;
   try {
     if (service.prepare_logs) service.prepare_logs();
@@ -249,6 +262,10 @@ void Prefork::reopen_logs() {
   } catch (const std::exception& error) {
     log_->error("{}", error.what());
   }
+}
+
+void Prefork::reopen_logs() {
+  open_log();
   supervisor_.signal_children(SIGUSR1);
 }
 
@@ -257,6 +274,9 @@ void Prefork::stop_gracefully() {
   phase_ = Phase::stopping;
   log_->info("stopping");
   leave_doors();
+  // From here on each worker keeps what it has: one that would take it may be gone already. What is
+  // in the channel can still be taken out, and is.
+  ::shutdown(handed_over_.right.fd(), SHUT_RD);
   supervisor_.stop_all(stop_plan(newest().service));
 }
 

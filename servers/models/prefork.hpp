@@ -101,6 +101,8 @@ class Prefork {
   void finish_reload(const std::string& result);
   void add_worker();
   void retire_worker();
+  void leave_work();
+  void open_log();
   void reopen_logs();
   void stop_gracefully();
   void stop_now();

@@ -52,6 +52,7 @@ proc::SignalSet Worker::signals() {
 
 Worker::Worker(Parts parts)
     : parts_{std::move(parts)},
+      log_{parts_.make_logger()},
       no_sigpipe_{SIGPIPE, SIG_IGN},
       signals_{signals()},
       accept_again_{loop_, [this] { watch_listeners(); }},
@@ -102,8 +103,7 @@ void Worker::obey(int signal_number) {
       ended_ = true;
       return;
     case SIGUSR1:
-      for (const auto& call : at_reopen_) call();
-      return;
+      return reopen_logs();
     case SIGUSR2:
       if (!accepting_.empty()) watch_listeners();
       return;
@@ -167,20 +167,25 @@ void Worker::pause_accepting() {
 }
 
 void Worker::take_handed_over() {
-  std::array<std::byte, 16> note;
   for (std::size_t taken = 0; taken < kAcceptAtOnce; ++taken) {
-    // The reserve makes sure that there is room for the descriptor: one that comes without room is
-    // lost.
-    spare_.reset();
-    auto received = parts_.take.try_receive(note);
-    if (received.descriptor_count == 1) begin_connection(std::move(received.descriptors[0]));
-    spare_ = open_spare();
+    const bool more = take_one();
     if (!spare_.valid()) {
       pause_accepting();
       return accept_again_.set(Deadline::in(kPauseWhenShort));
     }
-    if (received.outcome != ipc::Channel::Outcome::message) return;
+    if (!more) return;
   }
+}
+
+// False: there is none. The reserve makes sure that there is room for the descriptor: one that
+// comes without room is lost.
+bool Worker::take_one() {
+  std::array<std::byte, 16> note;
+  spare_.reset();
+  auto received = parts_.take.try_receive(note);
+  if (received.descriptor_count == 1) begin_connection(std::move(received.descriptors[0]));
+  spare_ = open_spare();
+  return received.outcome == ipc::Channel::Outcome::message;
 }
 
 void Worker::begin_connection(UniqueFd socket) {
@@ -207,8 +212,11 @@ void Worker::start_draining(bool hand_over) {
       listener->close();
     }
   }
-  if (!hands_over_) leaving_.clear();
   drain_.raise();
+  if (hands_over_) return;
+  keep_leaving();
+  while (take_one()) {
+  }
 }
 
 void Worker::hand_over(net::Stream stream) {
@@ -223,6 +231,7 @@ void Worker::send_leaving() {
     const std::array sockets{leaving_.front().fd()};
     const auto result = parts_.give.try_send(kNote, sockets);
     if (result == ipc::Channel::SendResult::full) break;
+    if (result == ipc::Channel::SendResult::closed) return keep_leaving();
     leaving_.pop_front();
   }
   if (leaving_.empty()) return room_.reset();
@@ -235,6 +244,23 @@ void Worker::send_leaving() {
     room_ = std::make_unique<Loop::Watch>(loop_, parts_.give.fd(), Interest::write,
                                           [this](const Readiness&) { send_leaving(); });
   }
+}
+
+// Nobody is left to take them: their handlers answer what has arrived, and close.
+void Worker::keep_leaving() {
+  hands_over_ = false;
+  room_.reset();
+  try_leaving_.cancel();
+  for (UniqueFd& socket : std::exchange(leaving_, {})) begin_connection(std::move(socket));
+}
+
+void Worker::reopen_logs() {
+  try {
+    log_ = parts_.make_logger();
+  } catch (const std::exception& error) {
+    log().error("{}", error.what());
+  }
+  for (const auto& call : at_reopen_) call();
 }
 
 }  // namespace procpool::models

@@ -59,7 +59,7 @@ class Worker {
     ipc::Channel& take;  // and come out there, in a worker that does not drain
     proc::Scoreboard& board;
     proc::WorkerSlot& slot;
-    std::shared_ptr<spdlog::logger> log;
+    const std::function<std::shared_ptr<spdlog::logger>()>& make_logger;
     std::string_view refusal;  // sent to a client for whom no descriptor is left; may be empty
     unsigned max_connections;
     std::chrono::milliseconds graceful_timeout;
@@ -76,7 +76,7 @@ class Worker {
   int run(const MakeHandler& make_handler, proc::ChildContext& context);
 
   Loop& loop() noexcept { return loop_; }
-  spdlog::logger& log() noexcept { return *parts_.log; }
+  spdlog::logger& log() noexcept { return *log_; }  // another one after each USR1
   proc::WorkerSlot& slot() noexcept { return parts_.slot; }
   const proc::Scoreboard& board() const noexcept { return parts_.board; }
 
@@ -88,8 +88,8 @@ class Worker {
   bool must_close() const noexcept;
 
   // Gives an idle connection, of which nothing was read that is not answered, to a worker that does
-  // not drain; it is closed when the whole server ends. Does not block: what cannot go yet goes
-  // before this worker ends.
+  // not drain. Does not block: what cannot go yet goes before this worker ends. When the whole
+  // server ends meanwhile, it comes back to a handler, so that what has arrived on it is answered.
   void hand_over(net::Stream stream);
 
   // Run at the end of each turn of the loop, before it sleeps; and when the logs are to be
@@ -105,13 +105,17 @@ class Worker {
   void refuse_one(const net::Listener& listener);
   void pause_accepting();
   void take_handed_over();
+  bool take_one();
   void begin_connection(UniqueFd socket);
   void start_draining(bool hand_over);
   void send_leaving();
+  void keep_leaving();
+  void reopen_logs();
   void end_turn();
   bool full() const noexcept { return connections_.size() >= parts_.max_connections; }
 
   Parts parts_;
+  std::shared_ptr<spdlog::logger> log_;
   proc::ScopedSignalAction no_sigpipe_;  // sendfile(2) knows no MSG_NOSIGNAL
   Loop loop_;
   proc::SignalSource signals_;

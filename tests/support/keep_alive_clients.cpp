@@ -104,7 +104,7 @@ class AnswerReader {
 // What all clients of the process share.
 struct Crowd {
   const ClientPlan& plan;
-  KeepAliveClients::Tally& tally;
+  ClientTally& tally;
   std::string requests;  // as many as are in flight
   Loop loop{};
   std::vector<char> buffer = std::vector<char>(std::size_t{256} << 10);
@@ -250,10 +250,11 @@ std::string requests_of(const ClientPlan& plan) {
   return requests;
 }
 
-void run(const ClientPlan& plan, KeepAliveClients::Tally& tally, const Gate& stop) {
+void run(const ClientPlan& plan, ClientTally& tally, const Gate& stop) {
   Crowd crowd{.plan = plan, .tally = tally, .requests = requests_of(plan)};
   std::vector<std::unique_ptr<Client>> clients;
-  for (unsigned i = 0; i < plan.connections; ++i) clients.push_back(std::make_unique<Client>(crowd));
+  for (unsigned i = 0; i < plan.connections; ++i)
+    clients.push_back(std::make_unique<Client>(crowd));
   {
     const Loop::Watch told{crowd.loop, stop.fd(), Interest::read,
                            [&](const Readiness&) { crowd.stopping = true; }};
@@ -263,8 +264,7 @@ void run(const ClientPlan& plan, KeepAliveClients::Tally& tally, const Gate& sto
   for (const auto& client : clients) client->stop();
   const Deadline patience = Deadline::in(kPatience);
   const auto ended = [](const auto& client) { return client->ended(); };
-  while (!std::ranges::all_of(clients, ended) && !patience.expired())
-    crowd.loop.run_once(patience);
+  while (!std::ranges::all_of(clients, ended) && !patience.expired()) crowd.loop.run_once(patience);
   for (const auto& client : clients) client->give_up();
 }
 
@@ -278,10 +278,11 @@ std::ostream& operator<<(std::ostream& out, const ClientCounts& counts) {
              << " ms";
 }
 
-KeepAliveClients::KeepAliveClients(ClientPlan plan) : process_{[&, this] {
-      if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) throw_errno("prctl", "PR_SET_PDEATHSIG");
-      run(plan, *tally_, stop_);
-    }} {}
+KeepAliveClients::KeepAliveClients(ClientPlan plan)
+    : process_{[&, this] {
+        if (::prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) throw_errno("prctl", "PR_SET_PDEATHSIG");
+        run(plan, *tally_, stop_);
+      }} {}
 
 void KeepAliveClients::await_answers(std::uint64_t more) {
   const std::uint64_t goal = answered() + more;

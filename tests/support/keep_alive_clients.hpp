@@ -22,23 +22,35 @@ namespace procpool::test {
 struct ClientPlan {
   net::Address server;
   std::string target = "/";
-  std::string body;                                // which every answer must have
-  unsigned connections = 32;                       // each is made again when it ends
-  unsigned in_flight = 1;                          // more than one: sent together, pipelined
-  std::chrono::milliseconds longest_pause{0};      // before each request: 0 to this, at random
+  std::string body;                            // which every answer must have
+  unsigned connections = 32;                   // each is made again when it ends
+  unsigned in_flight = 1;                      // more than one: sent together, pipelined
+  std::chrono::milliseconds longest_pause{0};  // before each request: 0 to this, at random
 };
 
 struct ClientCounts {
-  std::uint64_t answered = 0;       // completely, with status 200 and the right body
-  std::uint64_t wrong = 0;          // answers with another status or body
-  std::uint64_t lost = 0;           // sent, but the connection ended before the whole answer
-  std::uint64_t closed_idle = 0;    // connections that ended while nothing was asked
-  std::uint64_t told_to_close = 0;  // answers with "Connection: close"
-  std::uint64_t refused = 0;        // attempts to connect that failed
+  std::uint64_t answered = 0;            // completely, with status 200 and the right body
+  std::uint64_t wrong = 0;               // answers with another status or body
+  std::uint64_t lost = 0;                // sent, but the connection ended before the whole answer
+  std::uint64_t closed_idle = 0;         // connections that ended while nothing was asked
+  std::uint64_t told_to_close = 0;       // answers with "Connection: close"
+  std::uint64_t refused = 0;             // attempts to connect that failed
   std::uint64_t longest_silence_ms = 0;  // in which no client at all was answered
   std::uint64_t longest_wait_ms = 0;     // of one client for one answer
 };
 std::ostream& operator<<(std::ostream& out, const ClientCounts& counts);
+
+// The same, while it is being counted.
+struct ClientTally {
+  std::atomic<std::uint64_t> answered{0};
+  std::atomic<std::uint64_t> wrong{0};
+  std::atomic<std::uint64_t> lost{0};
+  std::atomic<std::uint64_t> closed_idle{0};
+  std::atomic<std::uint64_t> told_to_close{0};
+  std::atomic<std::uint64_t> refused{0};
+  std::atomic<std::uint64_t> longest_silence_ms{0};
+  std::atomic<std::uint64_t> longest_wait_ms{0};
+};
 
 // A process with `connections` keep-alive clients, each asking again as soon as it was answered and
 // has paused. A request that meets a connection which the server has closed is lost: nothing is
@@ -54,13 +66,8 @@ class KeepAliveClients {
   // them.
   ClientCounts stop();
 
-  struct Tally {
-    std::atomic<std::uint64_t> answered{0}, wrong{0}, lost{0}, closed_idle{0}, told_to_close{0},
-        refused{0}, longest_silence_ms{0}, longest_wait_ms{0};
-  };
-
  private:
-  ipc::Shared<Tally> tally_;
+  ipc::Shared<ClientTally> tally_;
   Gate stop_;
   Forked process_;
 };

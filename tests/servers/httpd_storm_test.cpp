@@ -1,0 +1,930 @@
+// procpool-httpd under fire: reloads, crashes and stops, while clients ask without a pause.
+//
+// Each storm lasts PROCPOOL_STORM_SECONDS (2).
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <optional>
+#include <random>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "ipc/base/error.hpp"
+#include "ipc/base/io.hpp"
+#include "ipc/base/process_id.hpp"
+#include "proc/process.hpp"
+#include "servers/net/address.hpp"
+#include "tests/support/children.hpp"
+#include "tests/support/eventually.hpp"
+#include "tests/support/keep_alive_clients.hpp"
+#include "tests/support/sanitizers.hpp"
+#include "tests/support/temp_dir.hpp"
+
+namespace procpool::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+using proc::ExitStatus;
+
+constexpr auto kBeat = 300ms;
+constexpr unsigned kClients = 32;
+constexpr std::size_t kBig = std::size_t{1} << 20;
+
+std::chrono::milliseconds storm_length() {
+  const char* seconds = std::getenv("PROCPOOL_STORM_SECONDS");
+  return std::chrono::seconds{seconds != nullptr ? std::atoi(seconds) : 2};
+}
+
+void write_file(const std::filesystem::path& path, std::string_view text) {
+  std::ofstream file{path, std::ios::binary};
+  file << text;
+  if (!file.flush()) throw_errno("write", path.string());
+}
+
+std::string big_body() {
+  std::string body(kBig, '\0');
+  std::minstd_rand random{7};
+  for (char& byte : body) byte = static_cast<char>('a' + random() % 26);
+  return body;
+}
+
+// From /proc/PID/task/PID/children, proc(5): in the order of their birth.
+std::vector<pid_t> children_of(pid_t parent) {
+  const std::string pid = std::to_string(parent);
+  std::istringstream list{read_file("/proc/" + pid + "/task/" + pid + "/children")};
+  std::vector<pid_t> children;
+  for (pid_t child = 0; list >> child;) children.push_back(child);
+  return children;
+}
+
+// As in proc(5); nullopt: it is gone.
+std::optional<char> state_of(pid_t pid) {
+  std::ifstream file{"/proc/" + std::to_string(pid) + "/stat"};
+  const std::string stat{std::istreambuf_iterator<char>{file}, {}};
+  const auto name_end = stat.rfind(") ");
+  if (name_end == std::string::npos) return std::nullopt;
+  return stat[name_end + 2];
+}
+
+std::vector<std::string> descriptors_of(pid_t pid) {
+  std::vector<std::string> targets;
+  std::error_code gone;
+  for (std::filesystem::directory_iterator entry{"/proc/" + std::to_string(pid) + "/fd", gone}, end;
+       !gone && entry != end; entry.increment(gone)) {
+    targets.push_back(std::filesystem::read_symlink(entry->path(), gone).string());
+  }
+  return targets;
+}
+
+std::size_t sockets_of(pid_t pid) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      descriptors_of(pid), [](const auto& target) { return target.starts_with("socket:"); }));
+}
+
+bool holds_text(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
+std::size_t count_of(const std::string& text, std::string_view part) {
+  std::size_t count = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
+// A folder with a site of two files, a configuration, and logs.
+struct Place {
+  Place() {
+    std::filesystem::create_directory(site());
+    write_file(site() / "small", small);
+    write_file(site() / "big", big);
+    configure();
+  }
+
+  std::filesystem::path site() const { return dir.path() / "site"; }
+  std::string config() const { return dir.path() / "httpd.toml"; }
+  std::string log() const { return dir.path() / "error.log"; }
+
+  void configure(std::string_view more = {}, unsigned workers = 4) const {
+    write_file(config(), "workers = " + std::to_string(workers) + "\n" + std::string{more} + "\n");
+  }
+  std::string root_line() const { return "root = \"" + site().string() + "\"\n"; }
+
+  std::string log_text() const {
+    return std::filesystem::exists(log()) ? read_file(log()) : std::string{};
+  }
+
+  TempDir dir;
+  std::string small = "small and quick\n";
+  std::string big = big_body();
+};
+
+// A running procpool-httpd.
+class Httpd {
+ public:
+  Httpd(const Place& place, std::vector<std::string> arguments)
+      : place_{place}, process_{start(place, std::move(arguments))}, address_{read_address()} {}
+
+  // Its workers end first, and are reaped.
+  ~Httpd() {
+    process_.take({.signal = SIGINT});
+    process_.wait();
+  }
+
+  static Httpd serving(const Place& place, const std::string& listen = "127.0.0.1:0") {
+    return {place, {"--listen", listen, "--root", place.site()}};
+  }
+
+  static proc::Process start(const Place& place, std::vector<std::string> arguments) {
+    std::vector<std::string> argv{PROCPOOL_HTTPD, "--config", place.config(), "--error-log",
+                                  place.log()};
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    return proc::Process::spawn(argv, {.name = "procpool-httpd",
+                                       .die_with_parent = true,
+                                       .redirections = {proc::Redirection::pipe_from(1)}});
+  }
+
+  pid_t pid() const { return process_.pid(); }
+  const net::Address& address() const { return address_; }
+  proc::Process& process() { return process_; }
+  void signal(int number) { EXPECT_TRUE(process_.signal(number)); }
+  bool is_running() const { return process_.is_running(); }
+
+  std::vector<pid_t> workers() const { return children_of(pid()); }
+
+  bool has_workers(std::size_t count) const {
+    const auto now = workers();
+    return now.size() == count &&
+           std::ranges::all_of(now, [](pid_t worker) { return state_of(worker) != 'Z'; });
+  }
+  void await_workers(std::size_t count) const {
+    EXPECT_TRUE(eventually([&] { return has_workers(count); }))
+        << workers().size() << " workers, not " << count << "\n"
+        << place_.log_text();
+  }
+
+  void await_log(std::string_view text, std::size_t times = 1) const {
+    EXPECT_TRUE(eventually([&] { return count_of(place_.log_text(), text) >= times; }))
+        << text << " is not in the log:\n"
+        << place_.log_text();
+  }
+
+  std::size_t reloads() const { return count_of(place_.log_text(), "reloaded: generation "); }
+
+  void reload() {
+    const std::size_t before = reloads();
+    signal(SIGHUP);
+    await_log("reloaded: generation ", before + 1);
+  }
+
+  ExitStatus stop(int signal_number = SIGTERM) {
+    signal(signal_number);
+    return process_.wait();
+  }
+
+ private:
+  // Of the first line that it prints: "... listening on http://127.0.0.1:8080/".
+  net::Address read_address() {
+    std::string line;
+    for (char byte = 0; byte != '\n';) {
+      if (read_full(process_.pipe(1).fd(), std::as_writable_bytes(std::span{&byte, 1}), "stdout") ==
+          0) {
+        throw Error{"start", "procpool-httpd", process_.wait().text() + "\n" + place_.log_text()};
+      }
+      line += byte;
+    }
+    std::string text = line.substr(line.rfind(' ') + 1);
+    text.pop_back();
+    if (text.starts_with("http://")) text = text.substr(7, text.size() - 8);
+    return net::Address::parse(text);
+  }
+
+  const Place& place_;
+  proc::Process process_;
+  net::Address address_;
+};
+
+// What must be the same again after every storm.
+struct Census {
+  std::size_t workers;
+  std::vector<std::string> kinds;  // of the master's descriptors, without the inode numbers
+
+  static Census of(const Httpd& server) {
+    Census census{.workers = server.workers().size(), .kinds = {}};
+    for (std::string& target : descriptors_of(server.pid())) {
+      census.kinds.push_back(target.substr(0, target.find(':')));
+    }
+    std::ranges::sort(census.kinds);
+    return census;
+  }
+  friend bool operator==(const Census&, const Census&) = default;
+};
+
+std::ostream& operator<<(std::ostream& out, const Census& census) {
+  out << census.workers << " workers, " << census.kinds.size() << " descriptors:";
+  for (const std::string& kind : census.kinds) out << ' ' << kind;
+  return out;
+}
+
+// The same as before, when what still drains is gone. No zombie is among the workers.
+void expect_as_before(const Httpd& server, const Census& before) {
+  EXPECT_TRUE(eventually([&] {
+    return server.has_workers(before.workers) && Census::of(server) == before;
+  })) << "before: "
+      << before << "\nafter:  " << Census::of(server);
+}
+
+void every_beat(const std::function<void()>& action, std::chrono::milliseconds beat = kBeat) {
+  const auto end = Clock::now() + storm_length();
+  for (auto next = Clock::now() + beat; next < end; next += beat) {
+    std::this_thread::sleep_until(next);
+    action();
+  }
+}
+
+void show(const ClientCounts& counts, const std::string& more) {
+  std::cout << "[  FIGURES ] " << counts << "; " << more << std::endl;
+}
+
+std::string reloads_text(const Httpd& server) {
+  return std::to_string(server.reloads()) + " reloads";
+}
+
+ClientPlan small_plan(const Place& place, const Httpd& server) {
+  return {
+      .server = server.address(), .target = "/small", .body = place.small, .connections = kClients};
+}
+
+void expect_nothing_lost(const ClientCounts& counts) {
+  EXPECT_EQ(counts.lost, 0u);
+  EXPECT_EQ(counts.wrong, 0u);
+  EXPECT_EQ(counts.closed_idle, 0u);
+  EXPECT_EQ(counts.told_to_close, 0u);
+  EXPECT_EQ(counts.refused, 0u);
+  EXPECT_GT(counts.answered, 0u);
+}
+
+// Clients as planned, and what is done to the server at each beat. Nothing may be lost.
+void storm_without_loss(const Place& place, Httpd& server, const ClientPlan& plan,
+                        const std::function<void()>& action) {
+  const Census before = Census::of(server);
+  KeepAliveClients clients{plan};
+  clients.await_answers(plan.connections);
+  every_beat(action);
+  clients.await_answers(plan.connections);
+  const ClientCounts counts = clients.stop();
+  show(counts, reloads_text(server));
+  expect_nothing_lost(counts);
+  server.signal(SIGHUP);  // as many workers as the configuration says, whatever was added
+  server.await_workers(before.workers);
+  expect_as_before(server, before);
+  EXPECT_EQ(server.stop(), ExitStatus::exited(0)) << place.log_text();
+}
+
+// --- a client by hand ---
+
+class Connection {
+ public:
+  explicit Connection(const net::Address& server)
+      : socket_{::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)} {
+    if (!socket_.valid()) throw_errno("socket");
+    if (::connect(socket_.fd(), server.data(), server.size()) < 0)
+      throw_errno("connect", server.text());
+  }
+
+  void send(std::string_view bytes) { write_full(socket_.fd(), bytes, "connection"); }
+  void get(std::string_view target) {
+    send("GET " + std::string{target} + " HTTP/1.1\r\nHost: test\r\n\r\n");
+  }
+
+  // The body of the next answer, whatever its status; empty when the connection ends before it is
+  // complete.
+  std::string body() {
+    while (!holds_text(received_, "\r\n\r\n")) {
+      if (!receive()) return {};
+    }
+    const std::size_t body = received_.find("\r\n\r\n") + 4;
+    const std::size_t field = received_.find("Content-Length: ");
+    const std::size_t length = std::stoul(received_.substr(field + 16));
+    while (received_.size() < body + length) {
+      if (!receive()) return {};
+    }
+    const std::string result = received_.substr(body, length);
+    received_.erase(0, body + length);
+    return result;
+  }
+
+  // How many answers with this body come, of so many.
+  int count_bodies(int most, const std::string& expected) {
+    int count = 0;
+    while (count < most && body() == expected) ++count;
+    return count;
+  }
+
+  std::string body_of(std::string_view target) {
+    get(target);
+    return body();
+  }
+
+  bool ended() { return received_.empty() && !receive(); }  // waits for it
+  void limit_buffer(int bytes) {
+    ::setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+  }
+
+ private:
+  bool receive() {
+    std::array<char, 65536> buffer;
+    if (wait_ready(socket_.fd(), POLLIN, Deadline::in(kPatience)) == 0) {
+      ADD_FAILURE() << "no answer for a long time";
+      return false;
+    }
+    const ssize_t n = ::recv(socket_.fd(), buffer.data(), buffer.size(), 0);
+    if (n <= 0) return false;
+    received_.append(buffer.data(), static_cast<std::size_t>(n));
+    return true;
+  }
+
+  UniqueFd socket_;
+  std::string received_;
+};
+
+bool refuses_connections(const net::Address& server) {
+  try {
+    const Connection probe{server};
+    return false;
+  } catch (const Error& error) {
+    return error.code().value() == ECONNREFUSED || error.code().value() == ENOENT;
+  }
+}
+
+// --- reloads ---
+
+TEST(HttpdReload, loses_nothing_of_clients_back_to_back) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  storm_without_loss(place, server, small_plan(place, server), [&] { server.signal(SIGHUP); });
+}
+
+TEST(HttpdReload, loses_nothing_of_clients_that_pause) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  ClientPlan plan = small_plan(place, server);
+  plan.longest_pause = 50ms;
+  storm_without_loss(place, server, plan, [&] { server.signal(SIGHUP); });
+}
+
+TEST(HttpdReload, loses_nothing_of_clients_that_pipeline) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  ClientPlan plan = small_plan(place, server);
+  plan.in_flight = 16;
+  storm_without_loss(place, server, plan, [&] { server.signal(SIGHUP); });
+}
+
+TEST(HttpdReload, loses_nothing_of_big_answers) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  ClientPlan plan = small_plan(place, server);
+  plan.target = "/big";
+  plan.body = place.big;
+  storm_without_loss(place, server, plan, [&] { server.signal(SIGHUP); });
+}
+
+TEST(HttpdReload, loses_nothing_while_workers_come_and_go) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  std::minstd_rand random{2};
+  storm_without_loss(place, server, small_plan(place, server), [&] {
+    for (int i = 0; i < 3; ++i) server.signal(random() % 2 == 0 ? SIGTTIN : SIGTTOU);
+    server.signal(SIGHUP);
+    server.signal(random() % 2 == 0 ? SIGTTIN : SIGTTOU);
+  });
+}
+
+TEST(HttpdReload, of_a_broken_configuration_changes_nothing_and_says_why) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  std::size_t broken = 0;
+  storm_without_loss(place, server, small_plan(place, server), [&] {
+    place.configure("worker-s = 7");
+    server.signal(SIGHUP);
+    server.await_log(place.config() + ":2", ++broken);
+    place.configure();
+  });
+  EXPECT_TRUE(holds_text(place.log_text(), "reload failed, nothing has changed: " + place.config() +
+                                               ":2 \"worker-s\": unknown key"))
+      << place.log_text();
+}
+
+// A worker that drains for WINCH closes idle connections, and a client may be just about to use
+// his.
+TEST(HttpdReload, loses_at_most_what_winch_closes_in_a_mixture_of_all) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  const Census before = Census::of(server);
+  ClientPlan plan = small_plan(place, server);
+  plan.longest_pause = 20ms;
+  KeepAliveClients clients{plan};
+  clients.await_answers(kClients);
+  std::minstd_rand random{3};
+  unsigned winches = 0;
+  every_beat(
+      [&] {
+        switch (random() % 6) {
+          case 0:
+            return server.signal(SIGTTIN);
+          case 1:
+            return server.signal(SIGTTOU);
+          case 2:
+            return server.signal(SIGUSR1);
+          case 3:
+            place.configure("listen = 1");
+            server.signal(SIGHUP);
+            server.await_log("must be an array of strings");
+            return place.configure();
+          case 4:
+            ++winches;
+            server.signal(SIGWINCH);
+            server.await_workers(0);
+            return server.reload();
+          default:
+            return server.signal(SIGHUP);
+        }
+      },
+      kBeat / 3);
+  clients.await_answers(kClients);
+  const ClientCounts counts = clients.stop();
+  show(counts, reloads_text(server) + ", " + std::to_string(winches) + " times WINCH");
+  EXPECT_LE(counts.lost + counts.closed_idle + counts.told_to_close, winches * kClients);
+  EXPECT_EQ(counts.wrong, 0u);
+  EXPECT_EQ(counts.refused, 0u);
+  server.reload();
+  expect_as_before(server, before);
+  EXPECT_EQ(server.stop(), ExitStatus::exited(0));
+}
+
+TEST(HttpdReload, changes_the_number_of_workers) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  for (const unsigned workers : {2u, 7u, 1u}) {
+    place.configure({}, workers);
+    server.reload();
+    server.await_workers(workers);
+  }
+}
+
+TEST(HttpdReload, changes_the_root_beneath_an_open_connection) {
+  const Place place;
+  place.configure(place.root_line());
+  Httpd server{place, {"--listen", "127.0.0.1:0"}};
+  Connection client{server.address()};
+  EXPECT_EQ(client.body_of("/small"), place.small);
+
+  std::filesystem::create_directory(place.dir.path() / "other");
+  write_file(place.dir.path() / "other" / "small", "another one\n");
+  place.configure("root = \"" + (place.dir.path() / "other").string() + "\"");
+  server.reload();
+  server.await_workers(4);
+  EXPECT_EQ(client.body_of("/small"), "another one\n");
+}
+
+TEST(HttpdReload, of_a_root_that_is_gone_is_refused) {
+  const Place place;
+  place.configure(place.root_line());
+  Httpd server{place, {"--listen", "127.0.0.1:0"}};
+  Connection client{server.address()};
+  place.configure("root = \"" + (place.dir.path() / "nowhere").string() + "\"");
+  server.signal(SIGHUP);
+  server.await_log("reload failed, nothing has changed: root \"" +
+                   (place.dir.path() / "nowhere").string() + "\": No such file or directory");
+  EXPECT_EQ(client.body_of("/small"), place.small);
+  server.await_workers(4);
+}
+
+TEST(HttpdReload, adds_and_removes_addresses) {
+  const Place place;
+  const std::string path = place.dir.path() / "http.sock";
+  const std::string at_first = "listen = [\"127.0.0.1:0\", \"unix:" + path + "\"]\n";
+  place.configure(at_first);
+  Httpd server{place, {"--root", place.site()}};
+  const auto unix_address = net::Address::parse("unix:" + path);
+  Connection old_client{unix_address};
+  EXPECT_EQ(old_client.body_of("/small"), place.small);
+  Connection downloading{unix_address};
+  downloading.get("/big");
+
+  place.configure("listen = [\"127.0.0.1:0\"]");
+  server.reload();
+  EXPECT_FALSE(std::filesystem::exists(path));
+  EXPECT_TRUE(eventually([&] { return refuses_connections(unix_address); }));
+  EXPECT_EQ(downloading.body(), place.big);
+  EXPECT_EQ(old_client.body_of("/small"), place.small);
+
+  place.configure(at_first);
+  server.reload();
+  EXPECT_EQ(Connection{unix_address}.body_of("/small"), place.small);
+  EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+  EXPECT_EQ(server.stop(), ExitStatus::exited(0));
+  EXPECT_FALSE(std::filesystem::exists(path));
+}
+
+TEST(HttpdReload, of_an_address_that_is_taken_changes_nothing) {
+  const Place place;
+  place.configure("listen = [\"127.0.0.1:0\"]");
+  Httpd first{place, {"--root", place.site()}};
+  const Place other_place;
+  Httpd second = Httpd::serving(other_place);
+  place.configure("listen = [\"127.0.0.1:0\", \"" + second.address().text() + "\"]");
+  first.signal(SIGHUP);
+  first.await_log("reload failed, nothing has changed: listen \"" + second.address().text() +
+                  "\": Address already in use");
+  EXPECT_EQ(Connection{first.address()}.body_of("/small"), place.small);
+}
+
+TEST(HttpdReload, answers_what_was_sent_to_an_address_that_it_removes) {
+  const Place place;
+  const std::string path = place.dir.path() / "http.sock";
+  const std::string both = "listen = [\"127.0.0.1:0\", \"unix:" + path + "\"]\n";
+  place.configure(both);
+  Httpd server{place, {"--root", place.site()}};
+  const auto unix_address = net::Address::parse("unix:" + path);
+  place.configure("listen = [\"127.0.0.1:0\"]");
+  server.process().signal(SIGSTOP);
+  for (const pid_t worker : server.workers()) ::kill(worker, SIGSTOP);
+  std::vector<Connection> clients;
+  for (int i = 0; i < 16; ++i) {
+    clients.emplace_back(unix_address).get("/small");
+  }
+  server.signal(SIGHUP);
+  server.signal(SIGCONT);  // the workers are woken by the order to drain
+  for (Connection& client : clients) EXPECT_EQ(client.body(), place.small);
+}
+
+TEST(HttpdReload, changes_logs_and_limits) {
+  const Place place;
+  const std::string first_log = place.dir.path() / "first.log";
+  const std::string second_log = place.dir.path() / "second.log";
+  place.configure("access-log = \"" + first_log + "\"");
+  Httpd server = Httpd::serving(place);
+  Connection client{server.address()};
+  EXPECT_EQ(client.body_of("/small?1"), place.small);
+  EXPECT_TRUE(eventually([&] { return holds_text(read_file(first_log), "/small?1"); }));
+
+  place.configure("access-log = \"" + second_log + "\"\nidle-timeout = \"200ms\"");
+  server.reload();
+  EXPECT_EQ(client.body_of("/small?2"), place.small);
+  EXPECT_TRUE(client.ended()) << "the new idle-timeout does not hold";
+  EXPECT_TRUE(eventually([&] { return holds_text(read_file(second_log), "/small?2"); }));
+  EXPECT_FALSE(holds_text(read_file(first_log), "/small?2"));
+}
+
+TEST(HttpdReload, is_refused_when_its_workers_cannot_start) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can run workers as another user";
+  const Place place;
+  ::chmod(place.dir.path().c_str(), 0755);
+  const auto hidden = place.dir.path() / "hidden";
+  std::filesystem::create_directory(hidden);
+  std::filesystem::permissions(hidden, std::filesystem::perms::owner_all);
+  const std::string bad = "user = \"nobody\"\naccess-log = \"" + (hidden / "log").string() + "\"";
+  const std::string reason = "\"" + (hidden / "log").string() + "\": Permission denied";
+
+  Httpd server = Httpd::serving(place);
+  Connection client{server.address()};
+  place.configure(bad);
+  server.signal(SIGHUP);
+  server.await_log("reload failed, nothing has changed: ");
+  EXPECT_TRUE(holds_text(place.log_text(), reason)) << place.log_text();
+  EXPECT_EQ(client.body_of("/small"), place.small);
+  server.await_workers(4);
+  EXPECT_EQ(server.stop(), ExitStatus::exited(0));
+
+  proc::Process never = Httpd::start(place, {"--listen", "127.0.0.1:0"});
+  EXPECT_EQ(never.wait(), ExitStatus::exited(1));
+  EXPECT_TRUE(holds_text(place.log_text(), "no worker could start: ")) << place.log_text();
+}
+
+TEST(HttpdReload, at_once_with_a_retired_worker_leaves_a_worker) {
+  const Place place;
+  place.configure({}, 1);
+  Httpd server = Httpd::serving(place);
+  for (int i = 0; i < 20; ++i) {
+    server.process().signal(SIGSTOP);
+    server.signal(SIGHUP);
+    server.signal(SIGTTOU);
+    server.signal(SIGCONT);
+    EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+  }
+  server.await_workers(1);
+}
+
+// --- crashes ---
+
+// How many connections a worker holds: the sockets that it did not have from the start.
+std::size_t connections_of(pid_t worker, std::size_t own_sockets) {
+  return sockets_of(worker) - own_sockets;
+}
+
+void storm_of_crashes(const std::function<void(pid_t)>& crash, bool count_exactly) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  const std::size_t own_sockets = sockets_of(server.workers().front());
+  const Census before = Census::of(server);
+  KeepAliveClients clients{small_plan(place, server)};
+  clients.await_answers(kClients);
+  std::minstd_rand random{4};
+  std::size_t held = 0;
+  unsigned crashes = 0;
+  every_beat([&] {
+    const auto workers = server.workers();
+    if (workers.empty()) return;
+    const pid_t victim = workers[random() % workers.size()];
+    if (count_exactly) ::kill(victim, SIGSTOP);
+    held += connections_of(victim, own_sockets);
+    crash(victim);
+    ++crashes;
+  });
+  clients.await_answers(kClients);
+  const ClientCounts counts = clients.stop();
+  show(counts, std::to_string(crashes) + " crashes with " + std::to_string(held) +
+                   " connections in their hands");
+  EXPECT_LE(counts.lost + counts.closed_idle, held);
+  EXPECT_EQ(counts.wrong, 0u);
+  EXPECT_EQ(counts.refused, 0u);
+  if (!kSanitized) {
+    EXPECT_LT(counts.longest_silence_ms, 500u);
+  }
+  expect_as_before(server, before);
+  EXPECT_EQ(server.stop(), ExitStatus::exited(0)) << place.log_text();
+}
+
+TEST(HttpdCrash, by_sigkill_costs_what_the_worker_held) {
+  storm_of_crashes([](pid_t worker) { ::kill(worker, SIGKILL); }, false);
+}
+
+TEST(HttpdCrash, by_a_bug_costs_what_the_worker_held) {
+  unsigned turn = 0;
+  storm_of_crashes([&](pid_t worker) { ::kill(worker, ++turn % 2 == 0 ? SIGSEGV : SIGABRT); },
+                   false);
+}
+
+TEST(HttpdCrash, after_a_stop_costs_what_the_worker_held) {
+  storm_of_crashes(
+      [](pid_t worker) {
+        EXPECT_TRUE(eventually([&] { return state_of(worker) == 'T'; }));
+        ::kill(worker, SIGKILL);
+      },
+      true);
+}
+
+// The victim is stopped, has the order to drain in its mailbox, and dies before or while it hands
+// over.
+TEST(HttpdCrash, while_connections_are_handed_over_costs_what_the_worker_held) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  const std::size_t own_sockets = sockets_of(server.workers().front());
+  const Census before = Census::of(server);
+  ClientPlan plan = small_plan(place, server);
+  plan.connections = 128;
+  plan.longest_pause = 20ms;
+  KeepAliveClients clients{plan};
+  clients.await_answers(plan.connections);
+  std::minstd_rand random{5};
+  std::size_t held = 0;
+  unsigned crashes = 0;
+  every_beat([&] {
+    const auto workers = server.workers();
+    if (workers.empty()) return;
+    const pid_t victim = workers[random() % workers.size()];
+    ::kill(victim, SIGSTOP);
+    held += connections_of(victim, own_sockets);
+    server.signal(SIGHUP);
+    std::this_thread::sleep_for(std::chrono::microseconds{random() % 20'000});
+    ::kill(victim, SIGKILL);
+    ++crashes;
+  });
+  clients.await_answers(plan.connections);
+  const ClientCounts counts = clients.stop();
+  show(counts, std::to_string(crashes) + " crashes with " + std::to_string(held) +
+                   " connections in their hands, " + reloads_text(server));
+  EXPECT_EQ(counts.wrong, 0u);
+  EXPECT_EQ(counts.refused, 0u);
+  server.reload();
+  expect_as_before(server, before);
+  EXPECT_EQ(server.stop(), ExitStatus::exited(0));
+}
+
+TEST(HttpdCrash, in_a_loop_is_slowed_down_and_recovers_from) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  const Census before = Census::of(server);
+  unsigned crashes = 0;
+  every_beat(
+      [&] {
+        for (const pid_t worker : server.workers()) {
+          ::kill(worker, SIGKILL);
+          ++crashes;
+        }
+      },
+      5ms);
+  EXPECT_TRUE(server.is_running());
+  EXPECT_LE(crashes, 4u * 16u) << "there is no back-off";
+  EXPECT_TRUE(holds_text(place.log_text(), ": starts again in ")) << place.log_text();
+  server.await_workers(4);
+  EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+  expect_as_before(server, before);
+}
+
+// --- the master ---
+
+TEST(HttpdMaster, leaves_no_worker_behind_when_it_is_killed) {
+  const Place place;
+  const std::string pid_file = place.dir.path() / "httpd.pid";
+  std::string listen = "127.0.0.1:0";
+  std::minstd_rand random{6};
+  for (int round = 0; round < 6; ++round) {
+    Httpd server{place, {"--listen", listen, "--root", place.site(), "--pid-file", pid_file}};
+    listen = server.address().text();  // the next one must get the same
+    KeepAliveClients clients{small_plan(place, server)};
+    clients.await_answers(kClients);
+    if (round % 2 == 1) {  // while it reloads
+      server.signal(SIGHUP);
+      std::this_thread::sleep_for(std::chrono::microseconds{random() % 10'000});
+    }
+    server.process().signal(SIGSTOP);  // it forks no more while we look
+    EXPECT_TRUE(eventually([&] { return state_of(server.pid()) == 'T'; }));
+    std::vector<UniqueFd> workers;
+    for (const pid_t worker : server.workers()) workers.push_back(open_pidfd(worker));
+    const auto killed = Clock::now();
+    EXPECT_EQ(server.stop(SIGKILL), ExitStatus::signaled(SIGKILL));
+    for (const UniqueFd& worker : workers) {
+      EXPECT_TRUE(wait_ready(worker.fd(), POLLIN, Deadline::in(10s)) != 0) << "a worker lives on";
+    }
+    const auto lasted = Clock::now() - killed;
+    std::cout << "[  FIGURES ] " << workers.size() << " workers gone after "
+              << std::chrono::duration_cast<std::chrono::microseconds>(lasted).count() << " us\n";
+    clients.stop();
+    EXPECT_TRUE(await_no_children());
+  }
+}
+
+TEST(HttpdMaster, serves_again_at_once_after_it_was_killed) {
+  const Place place;
+  const std::string pid_file = place.dir.path() / "httpd.pid";
+  const std::string path = place.dir.path() / "http.sock";
+  std::string listen = "127.0.0.1:0";
+  for (int round = 0; round < 10; ++round) {
+    Httpd server{place,
+                 {"--listen", listen, "--listen", "unix:" + path, "--root", place.site(),
+                  "--pid-file", pid_file}};
+    listen = server.address().text();
+    EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+    EXPECT_EQ(Connection{net::Address::parse("unix:" + path)}.body_of("/small"), place.small);
+    server.signal(SIGKILL);
+    server.process().wait();
+  }
+  EXPECT_TRUE(await_no_children());
+}
+
+TEST(HttpdMaster, answers_what_had_arrived_when_it_was_told_to_stop) {
+  for (const int signal_number : {SIGTERM, SIGQUIT}) {
+    const Place place;
+    Httpd server = Httpd::serving(place);
+    std::vector<Connection> clients;
+    for (int i = 0; i < 24; ++i) {
+      EXPECT_EQ(clients.emplace_back(server.address()).body_of("/small"), place.small);
+    }
+    for (std::size_t i = 0; i < clients.size(); ++i) clients[i].get(i % 3 == 0 ? "/big" : "/small");
+    for (int i = 0; i < 24; ++i) clients.emplace_back(server.address()).get("/small");
+    server.signal(signal_number);
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      EXPECT_EQ(clients[i].body(), i < 24 && i % 3 == 0 ? place.big : place.small) << i;
+      EXPECT_TRUE(clients[i].ended());
+    }
+    EXPECT_EQ(server.process().wait(), ExitStatus::exited(0));
+  }
+}
+
+TEST(HttpdMaster, answers_all_that_was_pipelined_when_it_was_told_to_stop) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  std::vector<Connection> clients;
+  for (int i = 0; i < 8; ++i) clients.emplace_back(server.address());
+  for (const pid_t worker : server.workers()) ::kill(worker, SIGSTOP);
+  std::string requests;
+  for (int i = 0; i < 50; ++i) requests += "GET /small HTTP/1.1\r\nHost: test\r\n\r\n";
+  for (Connection& client : clients) client.send(requests);
+  server.signal(SIGTERM);
+  for (Connection& client : clients) {
+    EXPECT_EQ(client.count_bodies(50, place.small), 50);
+    EXPECT_TRUE(client.ended());
+  }
+  EXPECT_EQ(server.process().wait(), ExitStatus::exited(0));
+}
+
+TEST(HttpdMaster, stops_under_load_with_at_most_one_loss_for_each_connection) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  KeepAliveClients clients{small_plan(place, server)};
+  clients.await_answers(1000);
+  EXPECT_EQ(server.stop(), ExitStatus::exited(0));
+  const ClientCounts counts = clients.stop();
+  show(counts, "stopped");
+  EXPECT_LE(counts.lost, kClients);
+  EXPECT_EQ(counts.wrong, 0u);
+}
+
+// A client who does not read keeps a graceful stop waiting.
+TEST(HttpdMaster, stops_at_once_when_it_is_told_again) {
+  for (const int second : {SIGTERM, SIGQUIT, SIGINT}) {
+    const Place place;
+    write_file(place.site() / "huge", std::string(64 * kBig, 'x'));
+    Httpd server = Httpd::serving(place);
+    Connection sleepy{server.address()};
+    sleepy.get("/huge");
+    EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+    server.signal(SIGTERM);
+    server.await_workers(1);
+    EXPECT_TRUE(server.is_running());
+    EXPECT_EQ(server.stop(second), ExitStatus::exited(0));
+  }
+}
+
+TEST(HttpdMaster, stops_at_once_for_int_and_after_the_graceful_timeout) {
+  const Place place;
+  write_file(place.site() / "huge", std::string(64 * kBig, 'x'));
+  {
+    Httpd server = Httpd::serving(place);
+    Connection sleepy{server.address()};
+    sleepy.get("/huge");
+    EXPECT_EQ(server.stop(SIGINT), ExitStatus::exited(0));
+  }
+  place.configure("graceful-timeout = \"500ms\"");
+  Httpd server = Httpd::serving(place);
+  Connection sleepy{server.address()};
+  sleepy.get("/huge");
+  EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+  EXPECT_EQ(server.stop(), ExitStatus::exited(0));
+}
+
+TEST(HttpdMaster, lets_every_generation_finish_when_it_stops) {
+  const Place place;
+  write_file(place.site() / "huge", std::string(16 * kBig, 'x'));
+  Httpd server = Httpd::serving(place);
+  std::vector<Connection> downloads;
+  for (int generation = 0; generation < 3; ++generation) {
+    downloads.emplace_back(server.address()).get("/huge");
+    EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+    server.reload();
+  }
+  EXPECT_GT(server.workers().size(), 4u);
+  server.signal(SIGTERM);
+  for (Connection& download : downloads) EXPECT_EQ(download.body().size(), 16 * kBig);
+  EXPECT_EQ(server.process().wait(), ExitStatus::exited(0));
+}
+
+// Requests that arrive on connections which are on their way to the next generation.
+TEST(HttpdMaster, answers_what_is_being_handed_over_when_it_stops) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  std::vector<Connection> clients;
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_EQ(clients.emplace_back(server.address()).body_of("/small"), place.small);
+  }
+  server.reload();
+  for (Connection& client : clients) client.get("/small");
+  server.signal(SIGTERM);
+  int answered = 0;
+  for (Connection& client : clients) answered += client.count_bodies(1, place.small);
+  EXPECT_EQ(answered, 200);
+  EXPECT_EQ(server.process().wait(), ExitStatus::exited(0));
+}
+
+TEST(HttpdMaster, stops_cleanly_while_it_starts) {
+  const Place place;
+  for (int round = 0; round < 5; ++round) {
+    proc::Process server = Httpd::start(place, {"--listen", "127.0.0.1:0"});
+    EXPECT_TRUE(eventually([&] { return !children_of(server.pid()).empty(); }));
+    server.signal(SIGTERM);
+    EXPECT_EQ(server.wait(), ExitStatus::exited(0));
+  }
+}
+
+}  // namespace
+}  // namespace procpool::test
