@@ -90,7 +90,7 @@ struct SupervisorEvent {
   enum class Kind {
     started,            // forked
     ready,              // said so
-    start_failed,       // ended or was killed before it was ready, or could not be forked: reason,
+    start_failed,       // ended before it was ready, or could not be forked: reason,
                         // status
     exited,             // ended after it was ready, and nobody had asked: status
     backing_off,        // will be started again after delay (also 0)
@@ -145,13 +145,17 @@ class Supervisor {
   // and has failed.
   int start_generation(std::vector<ChildSpec> children, Escalation retire_old);
 
-  void add(ChildSpec child);                      // one more in the newest generation
-  void retire_one(const Escalation& escalation);  // the newest child of the newest generation that
-                                                  // is not retiring
-  void retire_all(const Escalation&
-                      escalation);  // nothing is restarted; what is retiring goes on as it was told
-  void stop_all(const Escalation&
-                    escalation);  // also instead of what those are told that are retiring already
+  // One more in the newest generation: the one that is starting if there is one, else the current.
+  void add(ChildSpec child);
+
+  // The newest child of the newest generation that is not retiring yet; nothing if there is none.
+  void retire_one(const Escalation& escalation);
+
+  // Nothing is restarted any more. What is retiring already goes on as it was told.
+  void retire_all(const Escalation& escalation);
+
+  // As retire_all, but what is retiring already is told anew: stop now.
+  void stop_all(const Escalation& escalation);
 
   // To every child that lives. One that takes such signals by a SignalSource has them in
   // ChildOptions::blocked_signals: else an early one kills it.
@@ -160,9 +164,7 @@ class Supervisor {
   std::vector<ChildView> children() const;  // by age, oldest first
   bool empty() const noexcept { return children_.empty(); }
   bool starting() const noexcept { return starting_.has_value(); }  // a generation is on its way
-  int generation() const noexcept {
-    return current_;
-  }  // the current one; 0 before the first is ready
+  int generation() const noexcept { return current_; }  // 0 before the first one is ready
 
   int fd() const noexcept { return loop_.fd(); }  // readable: step() has work
   void step();  // all that is due now, and the events. Never blocks.

@@ -21,10 +21,14 @@ class Timer {
  public:
   Timer();  // not set; throws Error
 
-  void set(Deadline deadline);  // once; a past one fires at once; never() cancels
-  void every(
-      std::chrono::nanoseconds interval);  // first after one interval; throws Error unless > 0
-  void cancel();                           // also forgets expirations not taken yet
+  // Once, at the deadline: at once if it has passed. never() cancels.
+  void set(Deadline deadline);
+
+  // Again and again, first after one interval. Throws Error unless it is longer than nothing.
+  void every(std::chrono::nanoseconds interval);
+
+  // Also forgets expirations that were not taken yet.
+  void cancel();
 
   int fd() const noexcept { return fd_.fd(); }  // readable: an expiration has not been taken
 
