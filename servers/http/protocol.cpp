@@ -49,7 +49,10 @@ Protocol::Protocol(models::Worker& worker, Site site, const std::string& access_
       limits_{limits},
       clock_{std::time(nullptr)},
       workspaces_{limits.head} {
-  worker_.at_turn_end([this] { log_.flush(); });
+  worker_.at_turn_end([this] {
+    worker_.slot().busy.store(workspaces_.lent() > 0, std::memory_order_relaxed);
+    log_.flush();
+  });
   worker_.at_reopen([this] { log_.reopen(); });
 }
 

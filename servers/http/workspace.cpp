@@ -30,17 +30,21 @@ void Workspace::reset(HeadLimits limits) noexcept {
 }
 
 Workspaces::Lease Workspaces::lend() {
+  std::unique_ptr<Workspace> work;
   if (free_.empty()) {
     free_.reserve(kMostKept);
-    return Lease{new Workspace{limits_}, GiveBack{this}};
+    work = std::make_unique<Workspace>(limits_);
+  } else {
+    work = std::move(free_.back());
+    free_.pop_back();
   }
-  Lease lease{free_.back().release(), GiveBack{this}};
-  free_.pop_back();
-  return lease;
+  ++lent_;
+  return Lease{work.release(), GiveBack{this}};
 }
 
 void Workspaces::take_back(Workspace* work) noexcept {
   std::unique_ptr<Workspace> owned{work};
+  --lent_;
   if (free_.size() == kMostKept || owned->output.capacity() > kLargestOutputKept) return;
   owned->reset(limits_);
   free_.push_back(std::move(owned));

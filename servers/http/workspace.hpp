@@ -68,11 +68,13 @@ class Workspaces {
   };
   using Lease = std::unique_ptr<Workspace, GiveBack>;
   Lease lend();
+  std::size_t lent() const noexcept { return lent_; }  // how many have not come back
 
  private:
   void take_back(Workspace* work) noexcept;
 
   HeadLimits limits_;
+  std::size_t lent_ = 0;
   std::vector<std::unique_ptr<Workspace>> free_;
 };
 

@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 
 // Taken at one wake-up; the rest wakes a sibling, so that no worker swallows a burst alone.
 constexpr std::size_t kAcceptAtOnce = 8;
+constexpr std::size_t kRefuseAtOnce = 64;
 
 // A shortage of descriptors or memory ends without an event that could be waited for.
 constexpr auto kPauseWhenShort = 100ms;
@@ -86,7 +87,6 @@ int Worker::run(const MakeHandler& make_handler, proc::ChildContext& context) {
 void Worker::end_turn() {
   for (const auto& call : at_turn_end_) call();
   slot().connections.store(connections_.size(), std::memory_order_relaxed);
-  slot().busy.store(false, std::memory_order_relaxed);
   if (draining_ && connections_.size() == 0 && leaving_.empty()) ended_ = true;
   if (!draining_ && accepting_.empty() && !full() && accept_again_.deadline().is_never()) {
     watch_listeners();
@@ -141,23 +141,28 @@ void Worker::accept_from(const net::Listener& listener, std::size_t at_most) {
       log().error("accept on {}: {}; refusing connections until that ends",
                   listener.address().text(), error_text(error));
     }
-    if (error == EMFILE || error == ENFILE) refuse_one(listener);
+    if (error == EMFILE || error == ENFILE) refuse_some(listener);
     pause_accepting();
     if (!draining_) accept_again_.set(Deadline::in(kPauseWhenShort));
     return;
   }
 }
 
-// Closing one descriptor makes room for one: the client learns what is wrong instead of hanging in
-// the queue.
-void Worker::refuse_one(const net::Listener& listener) {
+// Closing the reserve makes room for one client at a time: each learns what is wrong instead of
+// hanging in the queue. What it has sent is read first, because closing over unread data resets the
+// connection, and the reset can overtake the answer.
+void Worker::refuse_some(const net::Listener& listener) {
+  std::array<char, 4096> unread;
   spare_.reset();
-  {
+  for (std::size_t refused = 0; refused < kRefuseAtOnce; ++refused) {
     auto result = listener.try_accept();
-    if (const auto* socket = std::get_if<UniqueFd>(&result); socket && !parts_.refusal.empty()) {
-      ::send(socket->fd(), parts_.refusal.data(), parts_.refusal.size(), MSG_NOSIGNAL);
-      ::shutdown(socket->fd(), SHUT_WR);
+    const auto* socket = std::get_if<UniqueFd>(&result);
+    if (socket == nullptr) break;
+    while (::recv(socket->fd(), unread.data(), unread.size(), MSG_DONTWAIT) ==
+           static_cast<ssize_t>(unread.size())) {
     }
+    ::send(socket->fd(), parts_.refusal.data(), parts_.refusal.size(), MSG_NOSIGNAL);
+    ::shutdown(socket->fd(), SHUT_WR);
   }
   spare_ = open_spare();
 }

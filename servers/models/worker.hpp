@@ -102,7 +102,7 @@ class Worker {
   void obey(int signal_number);
   void watch_listeners();
   void accept_from(const net::Listener& listener, std::size_t at_most);
-  void refuse_one(const net::Listener& listener);
+  void refuse_some(const net::Listener& listener);
   void pause_accepting();
   void take_handed_over();
   bool take_one();
