@@ -32,7 +32,7 @@ namespace procpool::models {
 
 // What one generation of workers runs with. A value: a reload makes a new one.
 struct Service {
-  std::vector<net::Address> listen;
+  std::vector<net::Address> listen{};
   unsigned workers = 1;
   unsigned max_connections = 4096;  // open at once, in each worker
   std::chrono::milliseconds graceful_timeout{30'000};

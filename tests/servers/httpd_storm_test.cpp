@@ -624,14 +624,15 @@ TEST(HttpdReload, at_once_with_a_retired_worker_leaves_a_worker) {
   const Place place;
   place.configure({}, 1);
   Httpd server = Httpd::serving(place);
-  for (int i = 0; i < 20; ++i) {
-    server.process().signal(SIGSTOP);
+  for (std::size_t round = 1; round <= 10; ++round) {
+    server.signal(SIGSTOP);
     server.signal(SIGHUP);
     server.signal(SIGTTOU);
     server.signal(SIGCONT);
+    server.await_log("reloaded: generation ", round);
+    server.await_workers(1);
     EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
   }
-  server.await_workers(1);
 }
 
 // --- crashes ---

@@ -1,0 +1,344 @@
+#include "servers/models/prefork.hpp"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "ipc/base/error.hpp"
+#include "ipc/base/io.hpp"
+#include "ipc/shared.hpp"
+#include "servers/models/error_log.hpp"
+#include "tests/support/eventually.hpp"
+#include "tests/support/forked.hpp"
+#include "tests/support/gate.hpp"
+#include "tests/support/temp_dir.hpp"
+
+namespace procpool::models {
+namespace {
+
+using namespace std::chrono_literals;
+using test::eventually;
+using test::exited;
+using test::Forked;
+using test::Gate;
+using test::kPatience;
+
+// Answers each line with the number of its process. "log" writes a line into the error log first,
+// "throw" throws.
+net::Task<> answer_lines(Worker& worker, net::Stream stream) {
+  std::array<char, 256> buffer;
+  for (;;) {
+    const auto woken = co_await stream.readable(Deadline::in(60s), worker.drain());
+    if (woken.interrupted()) {
+      if (!worker.must_close()) co_return worker.hand_over(std::move(stream));
+      if (wait_ready(stream.fd(), POLLIN, Deadline::now()) == 0) co_return;
+    } else if (woken.failed()) {
+      co_return;
+    }
+    std::string line;
+    do {
+      const auto got = co_await stream.read_some(buffer, Deadline::in(60s));
+      if (got.failed() || got.bytes == 0) co_return;
+      line.append(buffer.data(), got.bytes);
+    } while (line.back() != '\n');
+    if (line == "log\n") worker.log().error("somebody asked for a line");
+    if (line == "throw\n") throw std::runtime_error{"somebody asked for an exception"};
+    const std::string answer = std::to_string(::getpid()) + "\n";
+    if ((co_await stream.write(answer, Deadline::in(60s))).failed()) co_return;
+  }
+}
+
+Handler make_answerer(Worker& worker) {
+  return [&worker](net::Stream stream) { return answer_lines(worker, std::move(stream)); };
+}
+
+// A Prefork in a process of its own. Ends with the test, its workers first.
+class Server {
+ public:
+  explicit Server(Service wanted) : service_{complete(std::move(wanted))} {}
+
+  ~Server() {
+    if (master_.ended()) return;
+    master_.kill(SIGINT);
+    master_.wait();
+  }
+
+  net::Address address() const {
+    EXPECT_TRUE(serving_.wait(Deadline::in(kPatience))) << log_text();
+    return net::Address::parse("127.0.0.1:" + std::to_string(port_->load()));
+  }
+
+  void signal(int number) { master_.kill(number); }
+  test::Ending wait() { return master_.wait(); }
+  bool is_running() const { return !master_.ended(); }
+
+  std::filesystem::path log() const { return folder_.path() / "log"; }
+  std::string log_text() const {
+    return std::filesystem::exists(log()) ? read_file(log()) : std::string{};
+  }
+  bool logs(std::string_view text) const {
+    return eventually([&] { return log_text().find(text) != std::string::npos; });
+  }
+
+ private:
+  Service complete(Service service) const {
+    service.listen = {net::Address::parse("127.0.0.1:0")};
+    if (!service.make_handler) service.make_handler = make_answerer;
+    service.make_logger = [this] { return make_error_log("test", log()); };
+    return service;
+  }
+
+  int run() {
+    Prefork master{service_,
+                   {.reload = [this] { return service_; },
+                    .on_serving =
+                        [this](const auto& addresses) {
+                          port_->store(addresses.front().port());
+                          serving_.open();
+                        }}};
+    return master.run();
+  }
+
+  test::TempDir folder_;
+  Service service_;
+  ipc::Shared<std::atomic<std::uint16_t>> port_;
+  Gate serving_;
+  Forked master_{[this] { return run(); }};
+};
+
+class Client {
+ public:
+  explicit Client(const net::Address& server)
+      : socket_{::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)} {
+    if (!socket_.valid()) throw_errno("socket");
+    if (::connect(socket_.fd(), server.data(), server.size()) < 0) {
+      throw_errno("connect", server.text());
+    }
+  }
+
+  void send(std::string_view text) { write_full(socket_.fd(), text, "client"); }
+
+  // The process that answered; nullopt: the connection has ended.
+  std::optional<pid_t> receive() {
+    std::string line;
+    for (char byte = 0; byte != '\n'; line += byte) {
+      if (!has_answer(Deadline::in(kPatience))) {
+        ADD_FAILURE() << "no answer for a long time";
+        return std::nullopt;
+      }
+      if (::recv(socket_.fd(), &byte, 1, 0) != 1) return std::nullopt;
+    }
+    return std::stoi(line);
+  }
+
+  std::optional<pid_t> ask(std::string_view line = "who\n") {
+    send(line);
+    return receive();
+  }
+
+  bool has_answer(Deadline deadline) const {
+    return wait_ready(socket_.fd(), POLLIN, deadline) != 0;
+  }
+  bool ended() { return !receive(); }
+
+ private:
+  UniqueFd socket_;
+};
+
+// Asks until another process than those answers.
+testing::AssertionResult is_taken_over_from(const std::set<pid_t>& old, Client& client) {
+  std::optional<pid_t> answered;
+  const bool taken = eventually([&] {
+    answered = client.ask();
+    return !answered || !old.contains(*answered);
+  });
+  if (taken && answered) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << (taken ? "the connection ended" : "nobody took it over");
+}
+
+TEST(Prefork, hands_idle_connections_to_the_next_generation) {
+  Server server{{.workers = 2}};
+  Client client{server.address()};
+  for (int reload = 0; reload < 5; ++reload) {
+    const auto old = client.ask();
+    ASSERT_TRUE(old);
+    server.signal(SIGHUP);
+    ASSERT_TRUE(is_taken_over_from({*old}, client)) << server.log_text();
+  }
+}
+
+TEST(Prefork, hands_a_busy_connection_over_after_its_answer) {
+  Server server{{.workers = 1}};
+  Client busy{server.address()};
+  Client idle{server.address()};
+  const auto old = busy.ask();
+  ASSERT_TRUE(old);
+  busy.send("wh");
+  ASSERT_TRUE(idle.ask());  // the worker has read the first half by now, or will before it drains
+  server.signal(SIGHUP);
+  ASSERT_TRUE(is_taken_over_from({*old}, idle));
+  EXPECT_FALSE(busy.has_answer(Deadline::now()));
+  EXPECT_EQ(busy.ask("o\n"), old);
+  EXPECT_TRUE(is_taken_over_from({*old}, busy));
+}
+
+// Far more than the channel between the generations holds at once.
+TEST(Prefork, hands_hundreds_of_connections_over) {
+  Server server{{.workers = 2}};
+  std::set<pid_t> old;
+  std::vector<Client> clients;
+  for (int i = 0; i < 800; ++i) {
+    const auto pid = clients.emplace_back(server.address()).ask();
+    ASSERT_TRUE(pid);
+    old.insert(*pid);
+  }
+  server.signal(SIGHUP);
+  for (Client& client : clients) ASSERT_TRUE(is_taken_over_from(old, client));
+}
+
+TEST(Prefork, closes_idle_connections_when_nobody_will_take_them) {
+  Server server{{.workers = 2}};
+  std::vector<Client> clients;
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(clients.emplace_back(server.address()).ask());
+  server.signal(SIGTERM);
+  for (Client& client : clients) EXPECT_TRUE(client.ended());
+  EXPECT_EQ(server.wait(), exited(0));
+}
+
+TEST(Prefork, answers_what_a_client_has_begun_before_it_stops) {
+  Server server{{.workers = 1}};
+  Client busy{server.address()};
+  Client idle{server.address()};
+  const auto worker = busy.ask();
+  busy.send("wh");
+  ASSERT_TRUE(idle.ask());
+  server.signal(SIGTERM);
+  EXPECT_TRUE(idle.ended());
+  EXPECT_TRUE(server.is_running());
+  EXPECT_EQ(busy.ask("o\n"), worker);
+  EXPECT_TRUE(busy.ended());
+  EXPECT_EQ(server.wait(), exited(0));
+}
+
+TEST(Prefork, ends_a_connection_that_outlasts_the_graceful_timeout) {
+  Server server{{.workers = 1, .graceful_timeout = 200ms}};
+  Client busy{server.address()};
+  const auto old = busy.ask();
+  ASSERT_TRUE(old);
+  Client other{server.address()};
+  busy.send("wh");
+  ASSERT_TRUE(other.ask());
+  server.signal(SIGHUP);
+  EXPECT_TRUE(busy.ended());
+  EXPECT_TRUE(is_taken_over_from({*old}, other));
+}
+
+TEST(Prefork, keeps_a_client_waiting_whom_it_may_not_take) {
+  Server server{{.workers = 1, .max_connections = 2}};
+  std::optional<Client> first{server.address()};
+  Client second{server.address()};
+  ASSERT_TRUE(first->ask());
+  ASSERT_TRUE(second.ask());
+  Client third{server.address()};
+  third.send("who\n");
+  ASSERT_TRUE(second.ask());
+  EXPECT_FALSE(third.has_answer(Deadline::in(50ms)));
+  first.reset();
+  EXPECT_TRUE(third.receive());
+}
+
+TEST(Prefork, loses_one_worker_and_its_connections_at_most) {
+  Server server{{.workers = 4}};
+  std::vector<Client> clients;
+  std::vector<pid_t> workers;
+  for (int i = 0; i < 40; ++i) {
+    const auto worker = clients.emplace_back(server.address()).ask();
+    ASSERT_TRUE(worker);
+    workers.push_back(*worker);
+  }
+  const pid_t victim = workers.front();
+  ASSERT_EQ(::kill(victim, SIGKILL), 0);
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    if (workers[i] == victim) {
+      EXPECT_TRUE(clients[i].ended());
+    } else {
+      EXPECT_EQ(clients[i].ask(), workers[i]);
+    }
+  }
+  EXPECT_TRUE(Client{server.address()}.ask());
+  EXPECT_TRUE(server.logs("killed by SIGKILL"));
+}
+
+TEST(Prefork, loses_only_the_connection_whose_handler_throws) {
+  Server server{{.workers = 1}};
+  Client bystander{server.address()};
+  Client thrower{server.address()};
+  const auto worker = bystander.ask();
+  EXPECT_FALSE(thrower.ask("throw\n"));
+  EXPECT_EQ(bystander.ask(), worker);
+  EXPECT_TRUE(server.logs("a connection ended by an exception: somebody asked for an exception"));
+}
+
+TEST(Prefork, reopens_the_logs_of_master_and_workers) {
+  Server server{{.workers = 1}};
+  Client client{server.address()};
+  ASSERT_TRUE(client.ask("log\n"));
+  ASSERT_TRUE(server.logs("somebody asked for a line"));
+  std::filesystem::rename(server.log(), server.log().string() + ".1");
+  server.signal(SIGUSR1);
+  EXPECT_TRUE(eventually([&] {
+    client.ask("log\n");
+    return server.log_text().find("somebody asked for a line") != std::string::npos;
+  })) << "the worker writes into the old log";
+  server.signal(SIGHUP);
+  EXPECT_TRUE(server.logs("reloaded: generation 2"));
+}
+
+TEST(Prefork, says_why_no_worker_could_start) {
+  Server server{{.workers = 2, .make_handler = [](Worker&) -> Handler {
+                   throw std::runtime_error{"there is nothing to serve"};
+                 }}};
+  EXPECT_EQ(server.wait(), exited(1));
+  EXPECT_TRUE(server.logs("no worker could start: worker: there is nothing to serve"));
+}
+
+TEST(Prefork, retires_its_workers_and_serves_again_after_a_reload) {
+  Server server{{.workers = 2}};
+  Client before{server.address()};
+  ASSERT_TRUE(before.ask());
+  server.signal(SIGWINCH);
+  EXPECT_TRUE(before.ended());
+  Client meanwhile{server.address()};  // the master keeps the door open
+  meanwhile.send("who\n");
+  server.signal(SIGHUP);
+  EXPECT_TRUE(meanwhile.receive());
+}
+
+TEST(Prefork, keeps_one_worker_however_many_are_retired) {
+  Server server{{.workers = 3}};
+  Client client{server.address()};
+  for (int i = 0; i < 10; ++i) {
+    server.signal(SIGTTOU);
+    ASSERT_TRUE(client.ask());
+  }
+  server.signal(SIGTTIN);
+  EXPECT_TRUE(Client{server.address()}.ask());
+}
+
+}  // namespace
+}  // namespace procpool::models
