@@ -88,12 +88,8 @@ PidFile::PidFile(std::string path)
 
 PidFile::~PidFile() {
   if (!file_.valid() || owner_ != ::getpid()) return;
-  try {
-    // Still locked: who comes now sees that it was removed, and makes a new one.
-    if (is_at(file_.fd(), path_)) ::unlink(path_.c_str());
-  } catch (const Error&) {
-    // What cannot be looked at is left: the lock goes with the descriptor.
-  }
+  // Still locked: who comes now sees that it was removed, and makes a new one.
+  if (is_at(file_.fd(), path_)) ::unlink(path_.c_str());
 }
 
 std::optional<pid_t> read_pid_file(const std::string& path) {

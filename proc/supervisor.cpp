@@ -34,10 +34,17 @@ milliseconds since(Deadline::Clock::time_point start) {
 
 // One process of a child. What it watches goes before what it owns.
 struct Run {
+  using Callback = Loop::Watch::Callback;
+  Run(Process its_process, UniqueFd its_readiness, Loop& loop, Callback on_end, Callback on_report)
+      : process{std::move(its_process)},
+        readiness{std::move(its_readiness)},
+        end{loop, process.fd(), Interest::read, std::move(on_end)},
+        report{std::in_place, loop, readiness.fd(), Interest::read, std::move(on_report)} {}
+
   Process process;
   UniqueFd readiness;
-  Loop::Watch ended;
-  std::optional<Loop::Watch> told;  // unless all is said
+  Loop::Watch end;
+  std::optional<Loop::Watch> report;  // until all is said
 };
 
 struct Supervisor::Child {
@@ -176,13 +183,9 @@ void Supervisor::fork_child(Child& child) {
         }
       },
       options);
-  const int pidfd = process.fd();
-  child.run.reset(new Run{std::move(process),
-                          reader.release(),
-                          {loop_, pidfd, Interest::read, [&](auto&) { collect(child); }},
-                          std::nullopt});
-  child.run->told.emplace(loop_, child.run->readiness.fd(), Interest::read,
-                          [&](auto&) { read_report(child); });
+  child.run = std::make_unique<Run>(
+      std::move(process), reader.release(), loop_, [this, &child](auto&) { collect(child); },
+      [this, &child](auto&) { read_report(child); });
 }
 
 void Supervisor::back_off(Child& child) {
@@ -217,7 +220,7 @@ void Supervisor::read_report(Child& child) {
   const int fd = child.run->readiness.fd();
   const ssize_t n = retry_eintr([&] { return ::read(fd, text.data(), text.size()); });
   if (n < 0 && errno == EAGAIN) return;
-  child.run->told.reset();
+  child.run->report.reset();
   if (n <= 0) return;
   if (text.front() == kReady) {
     handle(child, Event::ready);
@@ -228,7 +231,7 @@ void Supervisor::read_report(Child& child) {
 
 // What it said before it ended counts.
 void Supervisor::collect(Child& child) {
-  if (child.run->told) read_report(child);
+  if (child.run->report) read_report(child);
   child.status = child.run->process.try_wait();
   if (child.status) handle(child, Event::exited);
 }
@@ -389,6 +392,7 @@ void Supervisor::signal_children(int signal_number) {
 
 std::vector<ChildView> Supervisor::children() const {
   std::vector<ChildView> views;
+  views.reserve(children_.size());
   for (const auto& child : children_) {
     views.push_back({.name = child->spec.name,
                      .slot = child->run ? child->slot : kNoSlot,

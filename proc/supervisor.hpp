@@ -90,8 +90,7 @@ struct SupervisorEvent {
   enum class Kind {
     started,            // forked
     ready,              // said so
-    start_failed,       // ended before it was ready, or could not be forked: reason,
-                        // status
+    start_failed,       // ended before it was ready, or could not be forked: reason, status
     exited,             // ended after it was ready, and nobody had asked: status
     backing_off,        // will be started again after delay (also 0)
     gave_up,            // its RestartPolicy says so; it is forgotten
