@@ -156,11 +156,6 @@ void HttpClient::send_bytewise(std::string_view bytes) {
   for (const char byte : bytes) send({&byte, 1});
 }
 
-std::size_t HttpClient::send_some(std::string_view bytes) {
-  const ssize_t n = ::send(socket_.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  return n < 0 ? 0 : static_cast<std::size_t>(n);
-}
-
 void HttpClient::finish() {
   ::shutdown(socket_.fd(), SHUT_WR);
 }
@@ -174,7 +169,7 @@ bool HttpClient::read_more() {
   std::array<char, 65536> buffer;
   const ssize_t n =
       retry_eintr([&] { return ::recv(socket_.fd(), buffer.data(), buffer.size(), 0); });
-  if (n < 0 && errno != ECONNRESET) throw_errno("recv", "answer");
+  if (n < 0 && errno != ECONNRESET && errno != EPIPE) throw_errno("recv", "answer");
   if (n > 0) {
     unread_.append(buffer.data(), static_cast<std::size_t>(n));
     return true;

@@ -67,9 +67,8 @@ class HttpClient {
   // Sends everything; what the server does not want any more is not missed. Throws Error when the
   // server takes nothing for kPatience.
   void send(std::string_view bytes);
-  void send_bytewise(std::string_view bytes);     // each byte in a segment of its own
-  std::size_t send_some(std::string_view bytes);  // what fits, not blocking
-  void finish();                                  // nothing more will come; shutdown(2)
+  void send_bytewise(std::string_view bytes);  // each byte in a segment of its own
+  void finish();                               // nothing more will come; shutdown(2)
 
   // The next answer. Throws std::runtime_error if the connection ends first.
   Answer receive(To to = To::get);

@@ -211,12 +211,17 @@ class Wire : public testing::TestWithParam<Case> {
     std::ofstream{server_.folder() / "secret"} << "secret\n";
   }
 
+  // A client that goes on sending after it asked for the end may meet a closed door.
+  static bool asks_to_close() {
+    return GetParam().request.find("Connection: close\r\n") != std::string::npos;
+  }
+
   void expect_answers(const Received& received) const {
     const Case& expected = GetParam();
     std::vector<int> statuses = expected.answers;
     if (expected.then == Case::Then::go_on) statuses.push_back(200);
     ASSERT_EQ(received.statuses(), statuses);
-    EXPECT_EQ(received.end, End::closed);
+    EXPECT_TRUE(received.end == End::closed || asks_to_close()) << received.end;
     for (const Answer& answer : received.answers) expect_sane(answer);
     const Answer& last = received.answers.back();
     EXPECT_TRUE(last.says_close());
