@@ -1,9 +1,9 @@
 // Messages, and descriptors with them, both ways between processes.
 //
 //   auto [left, right] = ipc::make_channel();
-//   left.send(bytes, {{client.fd()}});                     // the receiver gets a descriptor of its
-//   own auto received = right.try_receive(buffer); if (received.outcome ==
-//   Channel::Outcome::message)
+//   left.send(bytes, {{client.fd()}});              // the receiver gets a descriptor of its own
+//   auto received = right.try_receive(buffer);
+//   if (received.outcome == Channel::Outcome::message)
 //     serve(std::move(received.descriptors[0]), std::span{buffer}.first(received.size));
 #pragma once
 

@@ -1,9 +1,10 @@
 // An object that several processes share.
 //
 //   struct Counters { ipc::Mutex mutex; long served = 0; };
-//   ipc::Shared<Counters> counters;                                   // shared with children of
-//   fork auto by_name = ipc::Shared<Counters>::open("/counters");          // shared with whoever
-//   opens it { std::scoped_lock lock{counters->mutex}; ++counters->served; }
+//   ipc::Shared<Counters> counters;                            // shared with children of fork
+//   auto by_name = ipc::Shared<Counters>::open("/counters");   // shared with whoever opens it
+//   std::scoped_lock lock{counters->mutex};
+//   ++counters->served;
 #pragma once
 
 #include <cstddef>

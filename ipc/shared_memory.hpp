@@ -28,7 +28,7 @@ namespace procpool::ipc {
 //
 // A named segment is the file /dev/shm/procpool.NAME, mode 0600, complete before its name appears
 // (O_TMPFILE, linkat(2)); its pages are allocated then, so a full file system is an Error of open()
-// and no SIGBUS later. It belongs to a user and not to root besides: who may open it may also
+// and no SIGBUS later. It belongs to one user: who may open it may also
 // truncate it. Every user holds a shared flock(2), also by inheritance over fork; a lock that is
 // exclusive proves that there is none. The last one to destroy its object removes the name; when
 // all were killed, or ended in _exit, the next open() replaces what they left by a new segment.
