@@ -485,8 +485,10 @@ std::string SupervisorEvent::text() const {
   line += ": ";
   switch (kind) {
     case Kind::start_failed:
-      line += "failed to start: " + reason;
-      break;
+      return line + "failed to start: " + reason + (status ? ", " + status->text() : "");
+    case Kind::exited:
+    case Kind::ended:
+      return line + (status ? status->text() : "was not running");
     case Kind::backing_off:
       return line + "starts again " +
              (delay.count() == 0 ? "at once" : "in " + std::to_string(delay.count()) + " ms");
@@ -495,10 +497,8 @@ std::string SupervisorEvent::text() const {
     case Kind::retiring:
       return line + "told to stop";
     default:
-      line += name_of(kind);
+      return line.append(name_of(kind));
   }
-  if (status) line += ", " + status->text();
-  return line;
 }
 
 }  // namespace procpool::proc
