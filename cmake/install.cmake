@@ -9,16 +9,12 @@ set(pkg_config_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 # procpool_servers is the name that all of these go by outside.
 set(server_libraries http models net)
 
-foreach(program procpool-httpd)
-  if(TARGET ${program})
-    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  endif()
-endforeach()
-
-if(TARGET procpool_servers)
-  set_target_properties(procpool_servers PROPERTIES EXPORT_NAME servers)
-  install(TARGETS procpool_servers EXPORT procpool-targets)
+if(PROCPOOL_BUILD_PROGRAMS)
+  install(TARGETS procpool-httpd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+
+set_target_properties(procpool_servers PROPERTIES EXPORT_NAME servers)
+install(TARGETS procpool_servers EXPORT procpool-targets)
 install(EXPORT procpool-targets NAMESPACE procpool:: DESTINATION ${package_dir})
 
 configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/procpool-config.cmake.in procpool-config.cmake
