@@ -95,6 +95,7 @@ class FileSite {
  private:
   // What of a file must be the same for its page to be still true.
   struct Version {
+    static Version of(const struct stat& facts) noexcept;
     dev_t device = 0;
     ino_t inode = 0;
     off_t size = 0;
@@ -110,6 +111,8 @@ class FileSite {
     Deadline::Clock::time_point checked;
   };
   using Entries = std::list<Entry>;  // the most recently used first
+
+  static bool is_changed_in_place(const Entry& entry) noexcept;
 
   struct Found {
     Status status = Status::ok;
@@ -133,10 +136,26 @@ class FileSite {
   std::size_t cost_ = 0;
 };
 
+FileSite::Version FileSite::Version::of(const struct stat& facts) noexcept {
+  return {.device = facts.st_dev,
+          .inode = facts.st_ino,
+          .size = facts.st_size,
+          .modified = facts.st_mtim,
+          .changed = facts.st_ctim};
+}
+
 bool FileSite::Version::same_as(const Version& other) const noexcept {
   return device == other.device && inode == other.inode && size == other.size &&
          modified.tv_sec == other.modified.tv_sec && modified.tv_nsec == other.modified.tv_nsec &&
          changed.tv_sec == other.changed.tv_sec && changed.tv_nsec == other.changed.tv_nsec;
+}
+
+// What is sent from the file is what it holds now: a head that is older than that must not go
+// before it, however fresh.
+bool FileSite::is_changed_in_place(const Entry& entry) noexcept {
+  if (!entry.page->file) return false;
+  struct stat facts{};
+  return ::fstat(entry.page->file->fd(), &facts) < 0 || !Version::of(facts).same_as(entry.version);
 }
 
 FileSite::FileSite(const std::string& root, MimeTypes types, const Loop& loop)
@@ -150,15 +169,12 @@ PagePtr FileSite::operator()(const Request& request) {
   const auto known = by_path_.find(request.path);
   if (known != by_path_.end()) {
     entries_.splice(entries_.begin(), entries_, known->second);
-    if (loop_.now() - known->second->checked < kFreshness) return known->second->page;
+    const Entry& entry = *known->second;
+    if (loop_.now() - entry.checked < kFreshness && !is_changed_in_place(entry)) return entry.page;
   }
 
   Found found = find(request.path);
-  const Version version{.device = found.facts.st_dev,
-                        .inode = found.facts.st_ino,
-                        .size = found.facts.st_size,
-                        .modified = found.facts.st_mtim,
-                        .changed = found.facts.st_ctim};
+  const Version version = Version::of(found.facts);
   if (known != by_path_.end()) {
     if (found.status == Status::ok && version.same_as(known->second->version)) {
       known->second->checked = loop_.now();

@@ -18,8 +18,9 @@ namespace procpool::http {
 // never waited for.
 //
 // Answers are cached by path. A cached one is compared with its file when it is a second old, so a
-// changed file is served after at most that. Files up to 32 KiB are kept in memory, of larger ones
-// the descriptor; the least used go when that amounts to 32 MiB. For one process and one thread.
+// changed file is served after at most that. What is sent always belongs to the head before it.
+// Files up to 32 KiB are kept in memory, of larger ones the descriptor; the least used go when that
+// amounts to 32 MiB. For one process and one thread.
 //
 // Throws Error if the root cannot be opened. The loop tells the time and must outlive the site.
 Site make_file_site(const std::string& root, MimeTypes types, const Loop& loop);
