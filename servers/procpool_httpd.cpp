@@ -1,4 +1,5 @@
 // procpool-httpd: serves files over HTTP with a master and pre-forked workers.
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -101,6 +102,19 @@ void raise_descriptor_limit() {
   if (::setrlimit(RLIMIT_NOFILE, &limit) < 0) throw_errno("setrlimit");
 }
 
+// Started without them, the next descriptor to be opened would be 0, 1 or 2: a log would be written
+// into a client's connection.
+void open_missing_standard_descriptors() {
+  for (;;) {
+    const int fd = ::open("/dev/null", O_RDWR);
+    if (fd < 0) throw_errno("open", "/dev/null");
+    if (fd > STDERR_FILENO) {
+      ::close(fd);
+      return;
+    }
+  }
+}
+
 int run(const http::CommandLine& command_line) {
   using Action = http::CommandLine::Action;
   if (command_line.action == Action::show) {
@@ -126,6 +140,7 @@ int run(const http::CommandLine& command_line) {
 
 int main(int argc, char** argv) {
   try {
+    open_missing_standard_descriptors();
     return run(http::parse_command_line(argc, argv));
   } catch (const http::OptionsError& error) {
     std::cerr << "procpool-httpd: " << error.what() << '\n';

@@ -1,9 +1,13 @@
 #include "servers/models/error_log.hpp"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <string_view>
 #include <utility>
 
@@ -38,8 +42,7 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
   void sink_it_(const spdlog::details::log_msg& message) override {
     spdlog::memory_buf_t line;
     formatter_->format(message, line);
-    const ssize_t written = retry_eintr([&] { return ::write(fd_, line.data(), line.size()); });
-    if (written >= 0) {
+    if (write(line)) {
       failing_ = false;
     } else if (!std::exchange(failing_, true) && opened_.valid()) {
       const std::string text =
@@ -48,6 +51,18 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
       [[maybe_unused]] const ssize_t told = ::write(STDERR_FILENO, text.data(), text.size());
     }
   }
+
+  // A pipe that nobody empties must not stop who writes into it: with POLLOUT there is room for
+  // PIPE_BUF bytes, pipe(7).
+  bool write(const spdlog::memory_buf_t& line) const {
+    if (wait_ready(fd_, POLLOUT, Deadline::now()) == 0) {
+      errno = EAGAIN;
+      return false;
+    }
+    const std::size_t size = std::min<std::size_t>(line.size(), PIPE_BUF);
+    return retry_eintr([&] { return ::write(fd_, line.data(), size); }) >= 0;
+  }
+
   void flush_() override {}
 
   std::string path_;

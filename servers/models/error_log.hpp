@@ -18,9 +18,9 @@ namespace procpool::models {
 
 // A synchronous logger: each line is one write(2) to a close-on-exec descriptor in append mode, so
 // that the lines of several processes do not mix. Of one process and one thread: after fork each
-// makes its own. A log that cannot be written any more (full disk) stops nobody: the first failure
-// is told on standard error, the lines are lost until it can be written again. Throws Error when
-// the file cannot be opened.
+// makes its own. A log that cannot be written any more (full disk, full pipe) stops nobody: the
+// first failure is told on standard error, the lines are lost until it can be written again. Throws
+// Error when the file cannot be opened.
 std::shared_ptr<spdlog::logger> make_error_log(const std::string& name, const std::string& path);
 
 // Makes the file, mode 0640, if it is not there, and gives it to `owner`: by a master who may do
