@@ -104,7 +104,7 @@ std::string mutated(std::string text, const std::vector<std::string>& corpus, Ra
       case 4:
         if (at < text.size()) text[at] = static_cast<char>(below(random, 256));
         break;
-      case 5: {
+      default: {
         const std::string& other = corpus[below(random, corpus.size())];
         text.replace(at, text.npos, other.substr(below(random, other.size() + 1)));
         break;
@@ -137,6 +137,7 @@ std::vector<std::string> read_corpus(const std::filesystem::path& folder) {
     paths.push_back(entry.path());
   std::sort(paths.begin(), paths.end());
   std::vector<std::string> corpus;
+  corpus.reserve(paths.size());
   for (const std::string& path : paths) corpus.push_back(procpool::read_file(path));
   return corpus;
 }
