@@ -27,7 +27,8 @@ std::optional<SignalInfo> SignalSource::try_next() {
   return SignalInfo{.number = static_cast<int>(info.ssi_signo),
                     .sender = static_cast<pid_t>(info.ssi_pid),
                     .uid = info.ssi_uid,
-                    .value = info.ssi_int};
+                    .value = info.ssi_int,
+                    .from_kernel = info.ssi_code == SI_KERNEL};
 }
 
 }  // namespace procpool::proc

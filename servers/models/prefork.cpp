@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <ctime>
 #include <iterator>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "ipc/base/error.hpp"
@@ -21,6 +23,22 @@ constexpr pid_t kInit = 1;
 
 // INT ends a worker that still steps through its loop; KILL also one that does not.
 constexpr auto kPatienceWithStop = 1s;
+
+// The workers of a master that was killed hold its sockets for a moment longer: the next one waits
+// so long for them.
+constexpr auto kPatienceWithPredecessor = 1s;
+constexpr auto kPauseBetweenAttempts = 10ms;
+
+net::Listener listen_on(const net::Address& address, Deadline deadline) {
+  for (;;) {
+    try {
+      return net::Listener::open(address);
+    } catch (const Error& error) {
+      if (error.code() != std::errc::address_in_use || deadline.expired()) throw;
+    }
+    std::this_thread::sleep_for(kPauseBetweenAttempts);  // no event tells when it is free
+  }
+}
 
 proc::Escalation drain_plan(const Service& service) {
   return {
@@ -51,8 +69,7 @@ Prefork::Prefork(Service service, Hooks hooks)
 
 int Prefork::run() {
   const Loop::Watch signal_watch{loop_, signals_.fd(), Interest::read, [this](const Readiness&) {
-                                   while (const auto signal = signals_.try_next())
-                                     obey(signal->number);
+                                   while (const auto signal = signals_.try_next()) obey(*signal);
                                  }};
   const Loop::Watch supervisor_watch{loop_, supervisor_.fd(), Interest::read,
                                      [this](const Readiness&) { supervisor_.step(); }};
@@ -63,8 +80,8 @@ int Prefork::run() {
   return exit_code_;
 }
 
-void Prefork::obey(int signal_number) {
-  switch (signal_number) {
+void Prefork::obey(const proc::SignalInfo& signal) {
+  switch (signal.number) {
     case SIGHUP:
       return reload();
     case SIGTERM:
@@ -79,7 +96,9 @@ void Prefork::obey(int signal_number) {
     case SIGTTOU:
       return retire_worker();
     case SIGWINCH:
-      return leave_work();
+      // The kernel sends it to the foreground of a terminal that is resized.
+      if (!signal.from_kernel) leave_work();
+      return;
     case SIGCHLD:
       if (::getpid() == kInit) supervisor_.reap_strangers();
       return;
@@ -106,6 +125,7 @@ void Prefork::reload() {
 // What stays is not opened again; what cannot be opened changes nothing.
 std::shared_ptr<Prefork::Generation> Prefork::open(Service service) const {
   auto generation = std::make_shared<Generation>();
+  const Deadline patience = current_ ? Deadline::now() : Deadline::in(kPatienceWithPredecessor);
   for (const net::Address& address : service.listen) {
     std::shared_ptr<Door> door;
     if (current_) {
@@ -113,7 +133,7 @@ std::shared_ptr<Prefork::Generation> Prefork::open(Service service) const {
           std::ranges::find(current_->doors, address, [](const auto& d) { return d->asked; });
       if (open_already != current_->doors.end()) door = *open_already;
     }
-    if (!door) door = std::make_shared<Door>(Door{address, net::Listener::open(address)});
+    if (!door) door = std::make_shared<Door>(Door{address, listen_on(address, patience)});
     generation->doors.push_back(std::move(door));
   }
   generation->service = std::move(service);

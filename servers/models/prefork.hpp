@@ -94,7 +94,7 @@ class Prefork {
     std::vector<std::shared_ptr<Door>> doors;
   };
 
-  void obey(int signal_number);
+  void obey(const proc::SignalInfo& signal);
   void reload();
   void start(std::shared_ptr<Generation> next);
   std::shared_ptr<Generation> open(Service service) const;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -17,6 +18,8 @@
 #include <iostream>
 #include <optional>
 #include <random>
+#include <set>
+#include <span>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -433,9 +436,30 @@ TEST(HttpdReload, of_a_broken_configuration_changes_nothing_and_says_why) {
       << place.log_text();
 }
 
-// A worker that drains for WINCH closes idle connections, and a client may be just about to use
-// his.
-TEST(HttpdReload, loses_at_most_what_winch_closes_in_a_mixture_of_all) {
+TEST(HttpdReload, loses_nothing_in_a_mixture_of_signals) {
+  const Place place;
+  Httpd server = Httpd::serving(place);
+  ClientPlan plan = small_plan(place, server);
+  plan.longest_pause = 20ms;
+  std::minstd_rand random{3};
+  storm_without_loss(place, server, plan, [&] {
+    for (int i = 0; i < 3; ++i) {
+      constexpr std::array kSignals{SIGHUP, SIGTTIN, SIGTTOU, SIGUSR1};
+      server.signal(kSignals[random() % kSignals.size()]);
+      std::this_thread::sleep_for(std::chrono::milliseconds{random() % 30});
+    }
+    constexpr auto kComplaint = "must be an array of strings";
+    const std::size_t complaints = count_of(place.log_text(), kComplaint);
+    place.configure("listen = 1");
+    server.signal(SIGHUP);
+    server.await_log(kComplaint, complaints + 1);
+    place.configure();
+  });
+}
+
+// A worker that retires for WINCH closes idle connections, and a client may be just about to use
+// his. He may come to each of the retiring workers in turn.
+TEST(HttpdReload, serves_again_after_its_workers_have_retired) {
   const Place place;
   Httpd server = Httpd::serving(place);
   const Census before = Census::of(server);
@@ -443,39 +467,20 @@ TEST(HttpdReload, loses_at_most_what_winch_closes_in_a_mixture_of_all) {
   plan.longest_pause = 20ms;
   KeepAliveClients clients{plan};
   clients.await_answers(kClients);
-  std::minstd_rand random{3};
-  unsigned winches = 0;
-  every_beat(
-      [&] {
-        switch (random() % 6) {
-          case 0:
-            return server.signal(SIGTTIN);
-          case 1:
-            return server.signal(SIGTTOU);
-          case 2:
-            return server.signal(SIGUSR1);
-          case 3:
-            place.configure("listen = 1");
-            server.signal(SIGHUP);
-            server.await_log("must be an array of strings");
-            return place.configure();
-          case 4:
-            ++winches;
-            server.signal(SIGWINCH);
-            server.await_workers(0);
-            return server.reload();
-          default:
-            return server.signal(SIGHUP);
-        }
-      },
-      kBeat / 3);
+  unsigned times = 0;
+  every_beat([&] {
+    ++times;
+    server.signal(SIGWINCH);
+    server.await_workers(0);
+    server.reload();
+  });
   clients.await_answers(kClients);
   const ClientCounts counts = clients.stop();
-  show(counts, reloads_text(server) + ", " + std::to_string(winches) + " times WINCH");
-  EXPECT_LE(counts.lost + counts.closed_idle + counts.told_to_close, winches * kClients);
+  show(counts, std::to_string(times) + " times WINCH and HUP");
+  EXPECT_LE(counts.lost + counts.closed_idle + counts.told_to_close,
+            times * before.workers * kClients);
   EXPECT_EQ(counts.wrong, 0u);
   EXPECT_EQ(counts.refused, 0u);
-  server.reload();
   expect_as_before(server, before);
   EXPECT_EQ(server.stop(), ExitStatus::exited(0));
 }
@@ -640,7 +645,7 @@ std::size_t connections_of(pid_t worker, std::size_t own_sockets) {
   return sockets_of(worker) - own_sockets;
 }
 
-void storm_of_crashes(const std::function<void(pid_t)>& crash, bool count_exactly) {
+void storm_of_crashes(const std::function<void(pid_t)>& crash) {
   const Place place;
   Httpd server = Httpd::serving(place);
   const std::size_t own_sockets = sockets_of(server.workers().front());
@@ -654,7 +659,6 @@ void storm_of_crashes(const std::function<void(pid_t)>& crash, bool count_exactl
     const auto workers = server.workers();
     if (workers.empty()) return;
     const pid_t victim = workers[random() % workers.size()];
-    if (count_exactly) ::kill(victim, SIGSTOP);
     held += connections_of(victim, own_sockets);
     crash(victim);
     ++crashes;
@@ -674,22 +678,20 @@ void storm_of_crashes(const std::function<void(pid_t)>& crash, bool count_exactl
 }
 
 TEST(HttpdCrash, by_sigkill_costs_what_the_worker_held) {
-  storm_of_crashes([](pid_t worker) { ::kill(worker, SIGKILL); }, false);
+  storm_of_crashes([](pid_t worker) { ::kill(worker, SIGKILL); });
 }
 
 TEST(HttpdCrash, by_a_bug_costs_what_the_worker_held) {
   unsigned turn = 0;
-  storm_of_crashes([&](pid_t worker) { ::kill(worker, ++turn % 2 == 0 ? SIGSEGV : SIGABRT); },
-                   false);
+  storm_of_crashes([&](pid_t worker) { ::kill(worker, ++turn % 2 == 0 ? SIGSEGV : SIGABRT); });
 }
 
 TEST(HttpdCrash, after_a_stop_costs_what_the_worker_held) {
-  storm_of_crashes(
-      [](pid_t worker) {
-        EXPECT_TRUE(eventually([&] { return state_of(worker) == 'T'; }));
-        ::kill(worker, SIGKILL);
-      },
-      true);
+  storm_of_crashes([](pid_t worker) {
+    ::kill(worker, SIGSTOP);
+    EXPECT_TRUE(eventually([&] { return state_of(worker) == 'T'; }));
+    ::kill(worker, SIGKILL);
+  });
 }
 
 // The victim is stopped, has the order to drain in its mailbox, and dies before or while it hands
@@ -708,10 +710,11 @@ TEST(HttpdCrash, while_connections_are_handed_over_costs_what_the_worker_held) {
   std::size_t held = 0;
   unsigned crashes = 0;
   every_beat([&] {
-    const auto workers = server.workers();
-    if (workers.empty()) return;
-    const pid_t victim = workers[random() % workers.size()];
+    server.await_workers(before.workers);
+    clients.await_answers(plan.connections);
+    const pid_t victim = server.workers()[random() % before.workers];
     ::kill(victim, SIGSTOP);
+    EXPECT_TRUE(eventually([&] { return state_of(victim) == 'T'; }));
     held += connections_of(victim, own_sockets);
     server.signal(SIGHUP);
     std::this_thread::sleep_for(std::chrono::microseconds{random() % 20'000});
@@ -722,6 +725,7 @@ TEST(HttpdCrash, while_connections_are_handed_over_costs_what_the_worker_held) {
   const ClientCounts counts = clients.stop();
   show(counts, std::to_string(crashes) + " crashes with " + std::to_string(held) +
                    " connections in their hands, " + reloads_text(server));
+  EXPECT_LE(counts.lost + counts.closed_idle, held);
   EXPECT_EQ(counts.wrong, 0u);
   EXPECT_EQ(counts.refused, 0u);
   server.reload();
@@ -733,17 +737,17 @@ TEST(HttpdCrash, in_a_loop_is_slowed_down_and_recovers_from) {
   const Place place;
   Httpd server = Httpd::serving(place);
   const Census before = Census::of(server);
-  unsigned crashes = 0;
+  std::set<pid_t> killed;
   every_beat(
       [&] {
         for (const pid_t worker : server.workers()) {
           ::kill(worker, SIGKILL);
-          ++crashes;
+          killed.insert(worker);
         }
       },
       5ms);
   EXPECT_TRUE(server.is_running());
-  EXPECT_LE(crashes, 4u * 16u) << "there is no back-off";
+  EXPECT_LE(killed.size(), 4u * 16u) << "there is no back-off";
   EXPECT_TRUE(holds_text(place.log_text(), ": starts again in ")) << place.log_text();
   server.await_workers(4);
   EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
@@ -795,8 +799,7 @@ TEST(HttpdMaster, serves_again_at_once_after_it_was_killed) {
     listen = server.address().text();
     EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
     EXPECT_EQ(Connection{net::Address::parse("unix:" + path)}.body_of("/small"), place.small);
-    server.signal(SIGKILL);
-    server.process().wait();
+    EXPECT_EQ(server.stop(SIGKILL), ExitStatus::signaled(SIGKILL));
   }
   EXPECT_TRUE(await_no_children());
 }
@@ -816,6 +819,7 @@ TEST(HttpdMaster, answers_what_had_arrived_when_it_was_told_to_stop) {
       EXPECT_EQ(clients[i].body(), i < 24 && i % 3 == 0 ? place.big : place.small) << i;
       EXPECT_TRUE(clients[i].ended());
     }
+    clients.clear();
     EXPECT_EQ(server.process().wait(), ExitStatus::exited(0));
   }
 }
@@ -834,10 +838,12 @@ TEST(HttpdMaster, answers_all_that_was_pipelined_when_it_was_told_to_stop) {
     EXPECT_EQ(client.count_bodies(50, place.small), 50);
     EXPECT_TRUE(client.ended());
   }
+  clients.clear();
   EXPECT_EQ(server.process().wait(), ExitStatus::exited(0));
 }
 
-TEST(HttpdMaster, stops_under_load_with_at_most_one_loss_for_each_connection) {
+// A client may be about to use a connection that is closed because it idles: that request is lost.
+TEST(HttpdMaster, stops_under_load) {
   const Place place;
   Httpd server = Httpd::serving(place);
   KeepAliveClients clients{small_plan(place, server)};
@@ -845,7 +851,6 @@ TEST(HttpdMaster, stops_under_load_with_at_most_one_loss_for_each_connection) {
   EXPECT_EQ(server.stop(), ExitStatus::exited(0));
   const ClientCounts counts = clients.stop();
   show(counts, "stopped");
-  EXPECT_LE(counts.lost, kClients);
   EXPECT_EQ(counts.wrong, 0u);
 }
 
@@ -912,6 +917,7 @@ TEST(HttpdMaster, answers_what_is_being_handed_over_when_it_stops) {
   int answered = 0;
   for (Connection& client : clients) answered += client.count_bodies(1, place.small);
   EXPECT_EQ(answered, 200);
+  clients.clear();
   EXPECT_EQ(server.process().wait(), ExitStatus::exited(0));
 }
 

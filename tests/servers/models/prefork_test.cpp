@@ -1,7 +1,10 @@
 #include "servers/models/prefork.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -327,6 +330,27 @@ TEST(Prefork, retires_its_workers_and_serves_again_after_a_reload) {
   meanwhile.send("who\n");
   server.signal(SIGHUP);
   EXPECT_TRUE(meanwhile.receive());
+}
+
+TEST(Prefork, does_not_retire_its_workers_when_its_terminal_is_resized) {
+  const UniqueFd outside{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
+  ASSERT_EQ(::grantpt(outside.fd()), 0);
+  ASSERT_EQ(::unlockpt(outside.fd()), 0);
+  Forked session{[&] {
+    ::setsid();
+    const UniqueFd terminal{::open(::ptsname(outside.fd()), O_RDWR | O_CLOEXEC)};
+    ASSERT_EQ(::tcgetpgrp(terminal.fd()), ::getpid());
+
+    Server server{{.workers = 1}};
+    Client client{server.address()};
+    const auto old = client.ask();
+    ASSERT_TRUE(old);
+    const winsize size{.ws_row = 50, .ws_col = 100, .ws_xpixel = 0, .ws_ypixel = 0};
+    ASSERT_EQ(::ioctl(outside.fd(), TIOCSWINSZ, &size), 0);
+    server.signal(SIGHUP);
+    EXPECT_TRUE(is_taken_over_from({*old}, client));
+  }};
+  EXPECT_EQ(session.wait(), exited(0));
 }
 
 TEST(Prefork, keeps_one_worker_however_many_are_retired) {
