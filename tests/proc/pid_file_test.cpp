@@ -144,7 +144,7 @@ TEST_F(PidFileTest, is_not_held_by_a_child_that_keeps_only_what_it_needs) {
   Gate started;
   Forked master{[&] {
     const PidFile file{path_};
-    Process worker = Process::fork(
+    const Process worker = Process::fork(
         []() -> int {
           for (;;) ::pause();
         },
@@ -164,6 +164,7 @@ TEST_F(PidFileTest, has_one_holder_at_a_time_however_many_race_for_it) {
   constexpr int kTimes = test::kSanitized ? 20 : 50;
   const std::string counter = dir_.path() / "inside";
   std::vector<Forked> racers;
+  racers.reserve(kRacers);
   for (int racer = 0; racer < kRacers; ++racer) {
     racers.emplace_back([&] {
       for (int held = 0; held < kTimes;) {
