@@ -57,6 +57,7 @@ TEST(Mutex, excludes_processes_from_each_other) {
   constexpr long kRounds = test::kSanitized ? 3000 : 30000;
   const Shared<State> state;
   std::vector<Forked> children;
+  children.reserve(kProcesses);
   for (int i = 0; i < kProcesses; ++i) {
     children.emplace_back([&] {
       for (long round = 0; round < kRounds; ++round) {
@@ -99,7 +100,7 @@ TEST(Mutex, is_not_had_by_trying_while_another_process_owns_it) {
 
 TEST(Mutex, is_waited_for_no_less_than_the_time_given) {
   const Shared<State> state;
-  Forked holder = hold(state->mutex);
+  const Forked holder = hold(state->mutex);
   for (const auto time : {10ms, 120ms}) {
     const auto start = Deadline::Clock::now();
     EXPECT_FALSE(state->mutex.try_lock_for(time));
@@ -186,6 +187,7 @@ TEST(Mutex, passes_to_one_who_waits_when_its_owner_is_killed) {
   const Shared<State> state;
   Forked holder = hold(state->mutex);
   std::vector<Forked> waiters;
+  waiters.reserve(3);
   for (int i = 0; i < 3; ++i) {
     waiters.emplace_back([&] {
       const std::scoped_lock lock{state->mutex};
@@ -219,7 +221,7 @@ TEST(Mutex, passes_on_when_its_owner_exits_or_executes_another_program) {
   EXPECT_TRUE(state->mutex.took_over());
   state->mutex.unlock();
 
-  Forked executes{[&] {
+  const Forked executes{[&] {
     state->mutex.lock();
     ::execl("/bin/sh", "sh", "-c", "kill -STOP $$; exit 3", nullptr);
     return 1;
@@ -253,6 +255,7 @@ TEST(Mutex, is_not_held_up_by_waiters_that_are_killed) {
   const Shared<State> state;
   state->mutex.lock();
   std::vector<Forked> waiters;
+  waiters.reserve(6);
   for (int i = 0; i < 6; ++i) {
     waiters.emplace_back([&] {
       state->mutex.lock();

@@ -39,7 +39,7 @@ TEST(Pipe, carries_bytes_from_a_child_until_its_end) {
 
 TEST(Pipe, ends_when_its_writer_is_killed) {
   auto [reader, writer] = make_pipe();
-  Forked child{[&, &out = writer] {
+  const Forked child{[&, &out = writer] {
     out.write_full("half a mess");
     ::raise(SIGKILL);
   }};

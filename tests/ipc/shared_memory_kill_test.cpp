@@ -48,6 +48,7 @@ TEST(NamedMemoryKill, racing_openers_all_get_the_same_one) {
     Gate start;
     Gate done;
     std::vector<Forked> openers;
+    openers.reserve(kOpeners);
     for (int i = 0; i < kOpeners; ++i) {
       openers.emplace_back([&] {
         start.wait();

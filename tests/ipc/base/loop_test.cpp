@@ -351,6 +351,7 @@ TEST(LoopTimer, keeps_its_promises_for_any_history) {
     std::vector<Deadline> expected(200, Deadline::never());
     std::vector<std::size_t> fired;
     std::vector<std::unique_ptr<Loop::Timer>> timers;
+    timers.reserve(expected.size());
     for (std::size_t i = 0; i < expected.size(); ++i) {
       timers.push_back(std::make_unique<Loop::Timer>(loop, [&fired, i] { fired.push_back(i); }));
     }

@@ -76,13 +76,13 @@ class PollerTest : public testing::TestWithParam<Backend> {
 
   // The one thing that is ready, as it should be at once.
   Readiness only_one() {
-    const auto found = poller.wait(Deadline::in(kPatience));
+    const auto found = poller_.wait(Deadline::in(kPatience));
     EXPECT_EQ(found.size(), 1U);
     return found.empty() ? Readiness{} : found.front();
   }
-  std::size_t ready_now() { return poller.wait(Deadline::now()).size(); }
+  std::size_t ready_now() { return poller_.wait(Deadline::now()).size(); }
 
-  Poller poller{GetParam()};
+  Poller poller_{GetParam()};
 };
 
 std::string name_of_case(const testing::TestParamInfo<Backend>& info) {
@@ -96,14 +96,14 @@ INSTANTIATE_TEST_SUITE_P(each, PollerTest,
                          name_of_case);
 
 TEST_P(PollerTest, knows_its_back_end) {
-  EXPECT_EQ(poller.backend(), GetParam());
+  EXPECT_EQ(poller_.backend(), GetParam());
 }
 
 TEST_P(PollerTest, reports_what_can_be_read_by_its_token) {
   auto [reader, writer] = make_pipe();
   auto [other_reader, other_writer] = make_pipe();
-  poller.add(reader.fd(), Interest::read, 7);
-  poller.add(other_reader.fd(), Interest::read, 8);
+  poller_.add(reader.fd(), Interest::read, 7);
+  poller_.add(other_reader.fd(), Interest::read, 8);
   EXPECT_EQ(ready_now(), 0U);
   other_writer.write_full("x");
   const Readiness ready = only_one();
@@ -115,27 +115,27 @@ TEST_P(PollerTest, reports_what_can_be_read_by_its_token) {
 
 TEST_P(PollerTest, carries_all_bits_of_a_token) {
   const UniqueFd event = make_event(1);
-  poller.add(event.fd(), Interest::read, UINT64_MAX - 1);
+  poller_.add(event.fd(), Interest::read, UINT64_MAX - 1);
   EXPECT_EQ(only_one().token, UINT64_MAX - 1);
 }
 
 TEST_P(PollerTest, waits_no_less_than_until_its_deadline) {
   auto [reader, writer] = make_pipe();
-  poller.add(reader.fd(), Interest::read, 1);
+  poller_.add(reader.fd(), Interest::read, 1);
   const auto start = Deadline::Clock::now();
-  EXPECT_TRUE(poller.wait(Deadline::in(30ms)).empty());
+  EXPECT_TRUE(poller_.wait(Deadline::in(30ms)).empty());
   EXPECT_GE(Deadline::Clock::now() - start, 30ms);
 }
 
 TEST_P(PollerTest, waits_for_nothing_until_its_deadline) {
   const auto start = Deadline::Clock::now();
-  EXPECT_TRUE(poller.wait(Deadline::in(10ms)).empty());
+  EXPECT_TRUE(poller_.wait(Deadline::in(10ms)).empty());
   EXPECT_GE(Deadline::Clock::now() - start, 10ms);
 }
 
 TEST_P(PollerTest, wakes_up_for_what_another_process_writes) {
   auto [reader, writer] = make_pipe();
-  poller.add(reader.fd(), Interest::read, 1);
+  poller_.add(reader.fd(), Interest::read, 1);
   Gate gate;
   Forked child{[&, &pipe = writer] {
     gate.wait(Deadline::in(20ms));
@@ -147,7 +147,7 @@ TEST_P(PollerTest, wakes_up_for_what_another_process_writes) {
 
 TEST_P(PollerTest, reports_room_to_write) {
   auto [reader, writer] = make_pipe();
-  poller.add(writer.fd(), Interest::write, 1);
+  poller_.add(writer.fd(), Interest::write, 1);
   const Readiness ready = only_one();
   EXPECT_TRUE(ready.writable);
   EXPECT_FALSE(ready.readable);
@@ -159,14 +159,14 @@ TEST_P(PollerTest, does_not_report_a_full_pipe_as_writable) {
   const std::string page(4096, 'x');
   while (::write(writer.fd(), page.data(), page.size()) > 0) {
   }
-  poller.add(writer.fd(), Interest::write, 1);
+  poller_.add(writer.fd(), Interest::write, 1);
   EXPECT_EQ(ready_now(), 0U);
 }
 
 TEST_P(PollerTest, reports_both_directions_at_once) {
   auto [left, right] = make_sockets();
   write_full(right.fd(), "x", "socket");
-  poller.add(left.fd(), Interest::read_write, 1);
+  poller_.add(left.fd(), Interest::read_write, 1);
   const Readiness ready = only_one();
   EXPECT_TRUE(ready.readable);
   EXPECT_TRUE(ready.writable);
@@ -174,49 +174,49 @@ TEST_P(PollerTest, reports_both_directions_at_once) {
 
 TEST_P(PollerTest, follows_a_change_of_interest_and_of_token) {
   auto [left, right] = make_sockets();
-  poller.add(left.fd(), Interest::read, 1);
+  poller_.add(left.fd(), Interest::read, 1);
   EXPECT_EQ(ready_now(), 0U);
-  poller.modify(left.fd(), Interest::write, 2);
+  poller_.modify(left.fd(), Interest::write, 2);
   const Readiness ready = only_one();
   EXPECT_EQ(ready.token, 2U);
   EXPECT_TRUE(ready.writable);
-  poller.modify(left.fd(), Interest::none, 3);
+  poller_.modify(left.fd(), Interest::none, 3);
   EXPECT_EQ(ready_now(), 0U);
 }
 
 TEST_P(PollerTest, is_silent_about_what_was_removed) {
   const UniqueFd first = make_event(1);
   const UniqueFd second = make_event(1);
-  poller.add(first.fd(), Interest::read, 1);
-  poller.add(second.fd(), Interest::read, 2);
-  poller.remove(first.fd());
+  poller_.add(first.fd(), Interest::read, 1);
+  poller_.add(second.fd(), Interest::read, 2);
+  poller_.remove(first.fd());
   EXPECT_EQ(only_one().token, 2U);
-  poller.remove(second.fd());
+  poller_.remove(second.fd());
   EXPECT_EQ(ready_now(), 0U);
-  poller.add(first.fd(), Interest::read, 3);
+  poller_.add(first.fd(), Interest::read, 3);
   EXPECT_EQ(only_one().token, 3U);
 }
 
 TEST_P(PollerTest, refuses_a_descriptor_that_it_has_already) {
   const UniqueFd event = make_event();
-  poller.add(event.fd(), Interest::read, 1);
-  EXPECT_EQ(error_of([&] { poller.add(event.fd(), Interest::read, 2); }), std::errc::file_exists);
+  poller_.add(event.fd(), Interest::read, 1);
+  EXPECT_EQ(error_of([&] { poller_.add(event.fd(), Interest::read, 2); }), std::errc::file_exists);
 }
 
 TEST_P(PollerTest, refuses_to_change_or_remove_what_it_does_not_have) {
   const UniqueFd event = make_event();
-  EXPECT_EQ(error_of([&] { poller.modify(event.fd(), Interest::read, 1); }),
+  EXPECT_EQ(error_of([&] { poller_.modify(event.fd(), Interest::read, 1); }),
             std::errc::no_such_file_or_directory);
-  EXPECT_EQ(error_of([&] { poller.remove(event.fd()); }), std::errc::no_such_file_or_directory);
+  EXPECT_EQ(error_of([&] { poller_.remove(event.fd()); }), std::errc::no_such_file_or_directory);
 }
 
 TEST_P(PollerTest, refuses_a_descriptor_that_is_none) {
-  EXPECT_EQ(error_of([&] { poller.add(-1, Interest::read, 1); }), std::errc::bad_file_descriptor);
+  EXPECT_EQ(error_of([&] { poller_.add(-1, Interest::read, 1); }), std::errc::bad_file_descriptor);
 }
 
 TEST_P(PollerTest, reports_the_end_of_a_stream_as_readable) {
   auto [reader, writer] = make_pipe();
-  poller.add(reader.fd(), Interest::read, 1);
+  poller_.add(reader.fd(), Interest::read, 1);
   writer.close();
   const Readiness ready = only_one();
   EXPECT_TRUE(ready.readable);
@@ -225,7 +225,7 @@ TEST_P(PollerTest, reports_the_end_of_a_stream_as_readable) {
 
 TEST_P(PollerTest, reports_a_half_closed_connection_as_readable) {
   auto [left, right] = make_sockets();
-  poller.add(left.fd(), Interest::read, 1);
+  poller_.add(left.fd(), Interest::read, 1);
   ASSERT_EQ(::shutdown(right.fd(), SHUT_WR), 0);
   const Readiness ready = only_one();
   EXPECT_TRUE(ready.readable);
@@ -234,7 +234,7 @@ TEST_P(PollerTest, reports_a_half_closed_connection_as_readable) {
 
 TEST_P(PollerTest, reports_a_pipe_that_nobody_reads_as_writable) {
   auto [reader, writer] = make_pipe();
-  poller.add(writer.fd(), Interest::write, 1);
+  poller_.add(writer.fd(), Interest::write, 1);
   reader.close();
   const Readiness ready = only_one();
   EXPECT_TRUE(ready.writable);
@@ -243,7 +243,7 @@ TEST_P(PollerTest, reports_a_pipe_that_nobody_reads_as_writable) {
 
 TEST_P(PollerTest, reports_a_hang_up_also_to_those_who_asked_for_nothing) {
   auto [left, right] = make_sockets();
-  poller.add(left.fd(), Interest::none, 1);
+  poller_.add(left.fd(), Interest::none, 1);
   write_full(right.fd(), "x", "socket");
   EXPECT_EQ(ready_now(), 0U);
   right.reset();
@@ -256,7 +256,7 @@ TEST_P(PollerTest, reports_a_hang_up_also_to_those_who_asked_for_nothing) {
 
 TEST_P(PollerTest, repeats_itself_unless_it_is_edge_triggered) {
   auto [reader, writer] = make_pipe();
-  poller.add(reader.fd(), Interest::read, 1);
+  poller_.add(reader.fd(), Interest::read, 1);
   writer.write_full("x");
   EXPECT_EQ(ready_now(), 1U);
   EXPECT_EQ(ready_now(), is_edge() ? 0U : 1U);
@@ -268,20 +268,21 @@ TEST_P(PollerTest, repeats_itself_unless_it_is_edge_triggered) {
 TEST_P(PollerTest, reports_what_was_there_before_it_was_added) {
   auto [reader, writer] = make_pipe();
   writer.write_full("x");
-  poller.add(reader.fd(), Interest::read, 1);
+  poller_.add(reader.fd(), Interest::read, 1);
   EXPECT_EQ(ready_now(), 1U);
 }
 
 TEST_P(PollerTest, lets_nobody_starve_when_more_are_ready_than_it_reports_at_once) {
   constexpr std::size_t kCount = Poller::kMostAtOnce + 50;
   std::vector<UniqueFd> events;
+  events.reserve(kCount);
   for (std::size_t i = 0; i < kCount; ++i) {
     events.push_back(make_event(1));
-    poller.add(events.back().fd(), Interest::read, i);
+    poller_.add(events.back().fd(), Interest::read, i);
   }
   std::set<std::uint64_t> seen;
   for (int turn = 0; turn < 4 && seen.size() < kCount; ++turn) {
-    const auto found = poller.wait(Deadline::now());
+    const auto found = poller_.wait(Deadline::now());
     EXPECT_LE(found.size(), Poller::kMostAtOnce);
     for (const Readiness& ready : found) seen.insert(ready.token);
   }
@@ -303,13 +304,13 @@ TEST_P(PollerTest, returns_early_and_empty_after_a_signal_handler_ran) {
 
 TEST_P(PollerTest, has_a_descriptor_to_wait_for_if_it_is_an_epoll) {
   if (!is_epoll()) {
-    EXPECT_EQ(poller.fd(), -1);
+    EXPECT_EQ(poller_.fd(), -1);
     return;
   }
   Poller outer{Backend::poll};
   const UniqueFd event = make_event();
-  poller.add(event.fd(), Interest::read, 1);
-  outer.add(poller.fd(), Interest::read, 2);
+  poller_.add(event.fd(), Interest::read, 1);
+  outer.add(poller_.fd(), Interest::read, 2);
   EXPECT_TRUE(outer.wait(Deadline::now()).empty());
   ASSERT_EQ(::eventfd_write(event.fd(), 1), 0);
   EXPECT_EQ(outer.wait(Deadline::in(kPatience)).size(), 1U);
@@ -317,11 +318,11 @@ TEST_P(PollerTest, has_a_descriptor_to_wait_for_if_it_is_an_epoll) {
 
 TEST_P(PollerTest, goes_on_after_it_was_moved) {
   const UniqueFd event = make_event(1);
-  poller.add(event.fd(), Interest::read, 1);
-  Poller moved{std::move(poller)};
+  poller_.add(event.fd(), Interest::read, 1);
+  Poller moved{std::move(poller_)};
   EXPECT_EQ(moved.wait(Deadline::now()).size(), 1U);
-  poller = std::move(moved);
-  poller.remove(event.fd());
+  poller_ = std::move(moved);
+  poller_.remove(event.fd());
 }
 
 TEST_P(PollerTest, wakes_one_of_many_that_wait_exclusively) {
@@ -329,6 +330,7 @@ TEST_P(PollerTest, wakes_one_of_many_that_wait_exclusively) {
   const UniqueFd event = make_event();
   const UniqueFd woken{::eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE)};
   std::vector<Forked> waiters;
+  waiters.reserve(kWaiters);
   std::vector<Gate> ready(kWaiters);
   for (Gate& gate : ready) {
     waiters.emplace_back([&] {
@@ -347,21 +349,21 @@ TEST_P(PollerTest, wakes_one_of_many_that_wait_exclusively) {
 TEST_P(PollerTest, does_not_change_an_exclusive_wait_but_removes_it) {
   if (!is_epoll()) return;
   const UniqueFd event = make_event(1);
-  poller.add(event.fd(), Interest::read_exclusive, 1);
-  EXPECT_EQ(error_of([&] { poller.modify(event.fd(), Interest::read, 1); }),
+  poller_.add(event.fd(), Interest::read_exclusive, 1);
+  EXPECT_EQ(error_of([&] { poller_.modify(event.fd(), Interest::read, 1); }),
             std::errc::invalid_argument);
   EXPECT_TRUE(only_one().readable);
-  poller.remove(event.fd());
+  poller_.remove(event.fd());
   EXPECT_EQ(ready_now(), 0U);
 }
 
 TEST_P(PollerTest, refuses_a_regular_file_if_it_is_an_epoll) {
   const UniqueFd file{::open("/proc/self/exe", O_RDONLY | O_CLOEXEC)};
   if (is_epoll()) {
-    EXPECT_EQ(error_of([&] { poller.add(file.fd(), Interest::read, 1); }),
+    EXPECT_EQ(error_of([&] { poller_.add(file.fd(), Interest::read, 1); }),
               std::errc::operation_not_permitted);
   } else {
-    poller.add(file.fd(), Interest::read, 1);
+    poller_.add(file.fd(), Interest::read, 1);
     EXPECT_TRUE(only_one().readable);
   }
 }

@@ -87,7 +87,7 @@ TEST(ProcessId, is_dead_when_a_later_process_has_its_pid) {
 
 TEST(ProcessId, is_read_behind_a_name_full_of_brackets_and_spaces) {
   Gate named;
-  Forked child{[&] {
+  const Forked child{[&] {
     ::prctl(PR_SET_NAME, ") R 1 (2) 3");
     named.open();
     sleep_for_ever();
@@ -137,7 +137,7 @@ TEST(SendSignal, says_whether_there_was_somebody_to_get_it) {
 }
 
 TEST(SendSignal, throws_when_there_is_no_such_signal) {
-  Forked child{sleep_for_ever};
+  const Forked child{sleep_for_ever};
   EXPECT_THROW(send_signal(child.pidfd(), 1000), Error);
 }
 

@@ -42,7 +42,8 @@ TEST(UniqueFd, gives_away_by_moving) {
   UniqueFd first = open_null();
   const int fd = first.fd();
   const UniqueFd second{std::move(first)};
-  EXPECT_EQ(first.fd(), -1);  // NOLINT(bugprone-use-after-move): that is what is tested
+  // NOLINTNEXTLINE(bugprone-use-after-move,clang-analyzer-cplusplus.Move): that is what is tested
+  EXPECT_EQ(first.fd(), -1);
   EXPECT_EQ(second.fd(), fd);
 }
 
