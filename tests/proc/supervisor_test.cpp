@@ -680,7 +680,7 @@ TEST(SupervisorEvent, reads_as_a_line_of_a_log) {
                                .slot = 3,
                                .generation = 1,
                                .status = ExitStatus::signaled(SIGSEGV)};
-  EXPECT_EQ(exited.text(), "worker (process 12, slot 3): exited, killed by SIGSEGV");
+  EXPECT_EQ(exited.text(), "worker (process 12, slot 3): killed by SIGSEGV");
   const SupervisorEvent waiting{
       .kind = Kind::backing_off, .name = "worker", .generation = 1, .delay = 200ms};
   EXPECT_EQ(waiting.text(), "worker: starts again in 200 ms");
