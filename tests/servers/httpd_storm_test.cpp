@@ -36,6 +36,8 @@
 #include "servers/net/address.hpp"
 #include "tests/support/children.hpp"
 #include "tests/support/eventually.hpp"
+#include "tests/support/http_client.hpp"
+#include "tests/support/http_server.hpp"
 #include "tests/support/keep_alive_clients.hpp"
 #include "tests/support/sanitizers.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -69,22 +71,10 @@ std::string big_body() {
   return body;
 }
 
-// From /proc/PID/task/PID/children, proc(5): in the order of their birth.
-std::vector<pid_t> children_of(pid_t parent) {
-  const std::string pid = std::to_string(parent);
-  std::istringstream list{read_file("/proc/" + pid + "/task/" + pid + "/children")};
-  std::vector<pid_t> children;
-  for (pid_t child = 0; list >> child;) children.push_back(child);
-  return children;
-}
-
-// As in proc(5); nullopt: it is gone.
-std::optional<char> state_of(pid_t pid) {
-  std::ifstream file{"/proc/" + std::to_string(pid) + "/stat"};
-  const std::string stat{std::istreambuf_iterator<char>{file}, {}};
-  const auto name_end = stat.rfind(") ");
-  if (name_end == std::string::npos) return std::nullopt;
-  return stat[name_end + 2];
+bool is_stopped(pid_t parent, pid_t child) {
+  const auto children = list_children(parent);
+  return std::ranges::any_of(
+      children, [&](const Child& one) { return one.pid == child && one.state == 'T'; });
 }
 
 std::vector<std::string> descriptors_of(pid_t pid) {
@@ -139,47 +129,44 @@ struct Place {
   std::string big = big_body();
 };
 
-// A running procpool-httpd.
+// A procpool-httpd in its place.
 class Httpd {
  public:
-  Httpd(const Place& place, std::vector<std::string> arguments)
-      : place_{place}, process_{start(place, std::move(arguments))}, address_{read_address()} {}
-
-  // Its workers end first, and are reaped.
-  ~Httpd() {
-    process_.take({.signal = SIGINT});
-    process_.wait();
-  }
+  Httpd(const Place& place, const std::vector<std::string>& arguments)
+      : place_{place},
+        server_{
+            {.arguments = arguments_of(place, arguments), .listen = {}, .built_in_site = true}} {}
 
   static Httpd serving(const Place& place, const std::string& listen = "127.0.0.1:0") {
     return {place, {"--listen", listen, "--root", place.site()}};
   }
 
-  static proc::Process start(const Place& place, std::vector<std::string> arguments) {
-    std::vector<std::string> argv{PROCPOOL_HTTPD, "--config", place.config(), "--error-log",
-                                  place.log()};
-    argv.insert(argv.end(), arguments.begin(), arguments.end());
-    return proc::Process::spawn(argv, {.name = "procpool-httpd",
-                                       .die_with_parent = true,
-                                       .redirections = {proc::Redirection::pipe_from(1)}});
+  static std::vector<std::string> arguments_of(const Place& place,
+                                               const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"--config", place.config(), "--error-log", place.log()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
   }
 
-  pid_t pid() const { return process_.pid(); }
-  const net::Address& address() const { return address_; }
-  proc::Process& process() { return process_; }
-  void signal(int number) { EXPECT_TRUE(process_.signal(number)); }
-  bool is_running() const { return process_.is_running(); }
+  pid_t pid() const { return server_.pid(); }
+  net::Address address() const {
+    return net::Address::parse("127.0.0.1:" + std::to_string(server_.port()));
+  }
+  void signal(int number) { server_.signal(number); }
+  bool is_running() { return server_.process().is_running(); }
+  ExitStatus wait() { return server_.process().wait(); }
+  ExitStatus stop(int signal_number = SIGTERM) { return server_.stop(signal_number); }
 
-  std::vector<pid_t> workers() const { return children_of(pid()); }
+  std::vector<pid_t> workers() const { return server_.worker_pids(); }
 
   bool has_workers(std::size_t count) const {
-    const auto now = workers();
+    const auto now = list_children(pid());
     return now.size() == count &&
-           std::ranges::all_of(now, [](pid_t worker) { return state_of(worker) != 'Z'; });
+           std::ranges::all_of(now, [](const Child& worker) { return worker.state != 'Z'; });
   }
   void await_workers(std::size_t count) const {
     EXPECT_TRUE(eventually([&] { return has_workers(count); }))
-        << workers().size() << " workers, not " << count << "\n"
+        << describe(list_children(pid())) << ", and not " << count << " workers\n"
         << place_.log_text();
   }
 
@@ -197,31 +184,9 @@ class Httpd {
     await_log("reloaded: generation ", before + 1);
   }
 
-  ExitStatus stop(int signal_number = SIGTERM) {
-    signal(signal_number);
-    return process_.wait();
-  }
-
  private:
-  // Of the first line that it prints: "... listening on http://127.0.0.1:8080/".
-  net::Address read_address() {
-    std::string line;
-    for (char byte = 0; byte != '\n';) {
-      if (read_full(process_.pipe(1).fd(), std::as_writable_bytes(std::span{&byte, 1}), "stdout") ==
-          0) {
-        throw Error{"start", "procpool-httpd", process_.wait().text() + "\n" + place_.log_text()};
-      }
-      line += byte;
-    }
-    std::string text = line.substr(line.rfind(' ') + 1);
-    text.pop_back();
-    if (text.starts_with("http://")) text = text.substr(7, text.size() - 8);
-    return net::Address::parse(text);
-  }
-
   const Place& place_;
-  proc::Process process_;
-  net::Address address_;
+  HttpServer server_;
 };
 
 // What must be the same again after every storm.
@@ -301,80 +266,18 @@ void storm_without_loss(const Place& place, Httpd& server, const ClientPlan& pla
   EXPECT_EQ(server.stop(), ExitStatus::exited(0)) << place.log_text();
 }
 
-// --- a client by hand ---
-
-class Connection {
- public:
-  explicit Connection(const net::Address& server)
-      : socket_{::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)} {
-    if (!socket_.valid()) throw_errno("socket");
-    if (::connect(socket_.fd(), server.data(), server.size()) < 0)
-      throw_errno("connect", server.text());
-  }
-
-  void send(std::string_view bytes) { write_full(socket_.fd(), bytes, "connection"); }
-  void get(std::string_view target) {
-    send("GET " + std::string{target} + " HTTP/1.1\r\nHost: test\r\n\r\n");
-  }
-
-  // The body of the next answer, whatever its status; empty when the connection ends before it is
-  // complete.
-  std::string body() {
-    while (!holds_text(received_, "\r\n\r\n")) {
-      if (!receive()) return {};
-    }
-    const std::size_t body = received_.find("\r\n\r\n") + 4;
-    const std::size_t field = received_.find("Content-Length: ");
-    const std::size_t length = std::stoul(received_.substr(field + 16));
-    while (received_.size() < body + length) {
-      if (!receive()) return {};
-    }
-    const std::string result = received_.substr(body, length);
-    received_.erase(0, body + length);
-    return result;
-  }
-
-  // How many answers with this body come, of so many.
-  int count_bodies(int most, const std::string& expected) {
-    int count = 0;
-    while (count < most && body() == expected) ++count;
-    return count;
-  }
-
-  std::string body_of(std::string_view target) {
-    get(target);
-    return body();
-  }
-
-  bool ended() { return received_.empty() && !receive(); }  // waits for it
-  void limit_buffer(int bytes) {
-    ::setsockopt(socket_.fd(), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
-  }
-
- private:
-  bool receive() {
-    std::array<char, 65536> buffer;
-    if (wait_ready(socket_.fd(), POLLIN, Deadline::in(kPatience)) == 0) {
-      ADD_FAILURE() << "no answer for a long time";
-      return false;
-    }
-    const ssize_t n = ::recv(socket_.fd(), buffer.data(), buffer.size(), 0);
-    if (n <= 0) return false;
-    received_.append(buffer.data(), static_cast<std::size_t>(n));
-    return true;
-  }
-
-  UniqueFd socket_;
-  std::string received_;
-};
-
 bool refuses_connections(const net::Address& server) {
   try {
-    const Connection probe{server};
+    const HttpClient probe{server};
     return false;
   } catch (const Error& error) {
     return error.code().value() == ECONNREFUSED || error.code().value() == ENOENT;
   }
+}
+
+bool ended(HttpClient& client) {
+  const Received rest = client.receive_rest();
+  return rest.answers.empty() && rest.end == End::closed;
 }
 
 // --- reloads ---
@@ -499,27 +402,27 @@ TEST(HttpdReload, changes_the_root_beneath_an_open_connection) {
   const Place place;
   place.configure(place.root_line());
   Httpd server{place, {"--listen", "127.0.0.1:0"}};
-  Connection client{server.address()};
-  EXPECT_EQ(client.body_of("/small"), place.small);
+  HttpClient client{server.address()};
+  EXPECT_EQ(client.get("/small").body, place.small);
 
   std::filesystem::create_directory(place.dir.path() / "other");
   write_file(place.dir.path() / "other" / "small", "another one\n");
   place.configure("root = \"" + (place.dir.path() / "other").string() + "\"");
   server.reload();
   server.await_workers(4);
-  EXPECT_EQ(client.body_of("/small"), "another one\n");
+  EXPECT_EQ(client.get("/small").body, "another one\n");
 }
 
 TEST(HttpdReload, of_a_root_that_is_gone_is_refused) {
   const Place place;
   place.configure(place.root_line());
   Httpd server{place, {"--listen", "127.0.0.1:0"}};
-  Connection client{server.address()};
+  HttpClient client{server.address()};
   place.configure("root = \"" + (place.dir.path() / "nowhere").string() + "\"");
   server.signal(SIGHUP);
   server.await_log("reload failed, nothing has changed: root \"" +
                    (place.dir.path() / "nowhere").string() + "\": No such file or directory");
-  EXPECT_EQ(client.body_of("/small"), place.small);
+  EXPECT_EQ(client.get("/small").body, place.small);
   server.await_workers(4);
 }
 
@@ -530,22 +433,22 @@ TEST(HttpdReload, adds_and_removes_addresses) {
   place.configure(at_first);
   Httpd server{place, {"--root", place.site()}};
   const auto unix_address = net::Address::parse("unix:" + path);
-  Connection old_client{unix_address};
-  EXPECT_EQ(old_client.body_of("/small"), place.small);
-  Connection downloading{unix_address};
-  downloading.get("/big");
+  HttpClient old_client{unix_address};
+  EXPECT_EQ(old_client.get("/small").body, place.small);
+  HttpClient downloading{unix_address};
+  downloading.send(get_request("/big"));
 
   place.configure("listen = [\"127.0.0.1:0\"]");
   server.reload();
   EXPECT_FALSE(std::filesystem::exists(path));
   EXPECT_TRUE(eventually([&] { return refuses_connections(unix_address); }));
-  EXPECT_EQ(downloading.body(), place.big);
-  EXPECT_EQ(old_client.body_of("/small"), place.small);
+  EXPECT_EQ(downloading.receive().body, place.big);
+  EXPECT_EQ(old_client.get("/small").body, place.small);
 
   place.configure(at_first);
   server.reload();
-  EXPECT_EQ(Connection{unix_address}.body_of("/small"), place.small);
-  EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+  EXPECT_EQ(HttpClient{unix_address}.get("/small").body, place.small);
+  EXPECT_EQ(HttpClient{server.address()}.get("/small").body, place.small);
   EXPECT_EQ(server.stop(), ExitStatus::exited(0));
   EXPECT_FALSE(std::filesystem::exists(path));
 }
@@ -560,7 +463,7 @@ TEST(HttpdReload, of_an_address_that_is_taken_changes_nothing) {
   first.signal(SIGHUP);
   first.await_log("reload failed, nothing has changed: listen \"" + second.address().text() +
                   "\": Address already in use");
-  EXPECT_EQ(Connection{first.address()}.body_of("/small"), place.small);
+  EXPECT_EQ(HttpClient{first.address()}.get("/small").body, place.small);
 }
 
 TEST(HttpdReload, answers_what_was_sent_to_an_address_that_it_removes) {
@@ -571,15 +474,15 @@ TEST(HttpdReload, answers_what_was_sent_to_an_address_that_it_removes) {
   Httpd server{place, {"--root", place.site()}};
   const auto unix_address = net::Address::parse("unix:" + path);
   place.configure("listen = [\"127.0.0.1:0\"]");
-  server.process().signal(SIGSTOP);
+  server.signal(SIGSTOP);
   for (const pid_t worker : server.workers()) ::kill(worker, SIGSTOP);
-  std::vector<Connection> clients;
+  std::vector<HttpClient> clients;
   for (int i = 0; i < 16; ++i) {
-    clients.emplace_back(unix_address).get("/small");
+    clients.emplace_back(unix_address).send(get_request("/small"));
   }
   server.signal(SIGHUP);
   server.signal(SIGCONT);  // the workers are woken by the order to drain
-  for (Connection& client : clients) EXPECT_EQ(client.body(), place.small);
+  for (HttpClient& client : clients) EXPECT_EQ(client.receive().body, place.small);
 }
 
 TEST(HttpdReload, changes_logs_and_limits) {
@@ -588,14 +491,14 @@ TEST(HttpdReload, changes_logs_and_limits) {
   const std::string second_log = place.dir.path() / "second.log";
   place.configure("access-log = \"" + first_log + "\"");
   Httpd server = Httpd::serving(place);
-  Connection client{server.address()};
-  EXPECT_EQ(client.body_of("/small?1"), place.small);
+  HttpClient client{server.address()};
+  EXPECT_EQ(client.get("/small?1").body, place.small);
   EXPECT_TRUE(eventually([&] { return holds_text(read_file(first_log), "/small?1"); }));
 
   place.configure("access-log = \"" + second_log + "\"\nidle-timeout = \"200ms\"");
   server.reload();
-  EXPECT_EQ(client.body_of("/small?2"), place.small);
-  EXPECT_TRUE(client.ended()) << "the new idle-timeout does not hold";
+  EXPECT_EQ(client.get("/small?2").body, place.small);
+  EXPECT_TRUE(ended(client)) << "the new idle-timeout does not hold";
   EXPECT_TRUE(eventually([&] { return holds_text(read_file(second_log), "/small?2"); }));
   EXPECT_FALSE(holds_text(read_file(first_log), "/small?2"));
 }
@@ -611,17 +514,17 @@ TEST(HttpdReload, is_refused_when_its_workers_cannot_start) {
   const std::string reason = "\"" + (hidden / "log").string() + "\": Permission denied";
 
   Httpd server = Httpd::serving(place);
-  Connection client{server.address()};
+  HttpClient client{server.address()};
   place.configure(bad);
   server.signal(SIGHUP);
   server.await_log("reload failed, nothing has changed: ");
   EXPECT_TRUE(holds_text(place.log_text(), reason)) << place.log_text();
-  EXPECT_EQ(client.body_of("/small"), place.small);
+  EXPECT_EQ(client.get("/small").body, place.small);
   server.await_workers(4);
   EXPECT_EQ(server.stop(), ExitStatus::exited(0));
 
-  proc::Process never = Httpd::start(place, {"--listen", "127.0.0.1:0"});
-  EXPECT_EQ(never.wait(), ExitStatus::exited(1));
+  EXPECT_EQ(run_httpd(Httpd::arguments_of(place, {"--listen", "127.0.0.1:0"})).status,
+            ExitStatus::exited(1));
   EXPECT_TRUE(holds_text(place.log_text(), "no worker could start: ")) << place.log_text();
 }
 
@@ -634,7 +537,7 @@ TEST(HttpdReload, at_once_with_a_retired_worker_leaves_a_worker) {
     server.signal(SIGTTOU);
     server.await_log("reloaded: generation ", round);
     server.await_workers(1);
-    EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+    EXPECT_EQ(HttpClient{server.address()}.get("/small").body, place.small);
   }
 }
 
@@ -645,7 +548,7 @@ std::size_t connections_of(pid_t worker, std::size_t own_sockets) {
   return sockets_of(worker) - own_sockets;
 }
 
-void storm_of_crashes(const std::function<void(pid_t)>& crash) {
+void storm_of_crashes(const std::function<void(const Httpd&, pid_t)>& crash) {
   const Place place;
   Httpd server = Httpd::serving(place);
   const std::size_t own_sockets = sockets_of(server.workers().front());
@@ -660,7 +563,7 @@ void storm_of_crashes(const std::function<void(pid_t)>& crash) {
     if (workers.empty()) return;
     const pid_t victim = workers[random() % workers.size()];
     held += connections_of(victim, own_sockets);
-    crash(victim);
+    crash(server, victim);
     ++crashes;
   });
   clients.await_answers(kClients);
@@ -678,18 +581,19 @@ void storm_of_crashes(const std::function<void(pid_t)>& crash) {
 }
 
 TEST(HttpdCrash, by_sigkill_costs_what_the_worker_held) {
-  storm_of_crashes([](pid_t worker) { ::kill(worker, SIGKILL); });
+  storm_of_crashes([](const Httpd&, pid_t worker) { ::kill(worker, SIGKILL); });
 }
 
 TEST(HttpdCrash, by_a_bug_costs_what_the_worker_held) {
   unsigned turn = 0;
-  storm_of_crashes([&](pid_t worker) { ::kill(worker, ++turn % 2 == 0 ? SIGSEGV : SIGABRT); });
+  storm_of_crashes(
+      [&](const Httpd&, pid_t worker) { ::kill(worker, ++turn % 2 == 0 ? SIGSEGV : SIGABRT); });
 }
 
 TEST(HttpdCrash, after_a_stop_costs_what_the_worker_held) {
-  storm_of_crashes([](pid_t worker) {
+  storm_of_crashes([](const Httpd& server, pid_t worker) {
     ::kill(worker, SIGSTOP);
-    EXPECT_TRUE(eventually([&] { return state_of(worker) == 'T'; }));
+    EXPECT_TRUE(eventually([&] { return is_stopped(server.pid(), worker); }));
     ::kill(worker, SIGKILL);
   });
 }
@@ -714,7 +618,7 @@ TEST(HttpdCrash, while_connections_are_handed_over_costs_what_the_worker_held) {
     clients.await_answers(plan.connections);
     const pid_t victim = server.workers()[random() % before.workers];
     ::kill(victim, SIGSTOP);
-    EXPECT_TRUE(eventually([&] { return state_of(victim) == 'T'; }));
+    EXPECT_TRUE(eventually([&] { return is_stopped(server.pid(), victim); }));
     held += connections_of(victim, own_sockets);
     server.signal(SIGHUP);
     std::this_thread::sleep_for(std::chrono::microseconds{random() % 20'000});
@@ -750,7 +654,7 @@ TEST(HttpdCrash, in_a_loop_is_slowed_down_and_recovers_from) {
   EXPECT_LE(killed.size(), 4u * 16u) << "there is no back-off";
   EXPECT_TRUE(holds_text(place.log_text(), ": starts again in ")) << place.log_text();
   server.await_workers(4);
-  EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+  EXPECT_EQ(HttpClient{server.address()}.get("/small").body, place.small);
   expect_as_before(server, before);
 }
 
@@ -770,8 +674,8 @@ TEST(HttpdMaster, leaves_no_worker_behind_when_it_is_killed) {
       server.signal(SIGHUP);
       std::this_thread::sleep_for(std::chrono::microseconds{random() % 10'000});
     }
-    server.process().signal(SIGSTOP);  // it forks no more while we look
-    EXPECT_TRUE(eventually([&] { return state_of(server.pid()) == 'T'; }));
+    server.signal(SIGSTOP);  // it forks no more while we look
+    EXPECT_TRUE(eventually([&] { return is_stopped(::getpid(), server.pid()); }));
     std::vector<UniqueFd> workers;
     for (const pid_t worker : server.workers()) workers.push_back(open_pidfd(worker));
     const auto killed = Clock::now();
@@ -797,8 +701,8 @@ TEST(HttpdMaster, serves_again_at_once_after_it_was_killed) {
                  {"--listen", listen, "--listen", "unix:" + path, "--root", place.site(),
                   "--pid-file", pid_file}};
     listen = server.address().text();
-    EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
-    EXPECT_EQ(Connection{net::Address::parse("unix:" + path)}.body_of("/small"), place.small);
+    EXPECT_EQ(HttpClient{server.address()}.get("/small").body, place.small);
+    EXPECT_EQ(HttpClient{net::Address::parse("unix:" + path)}.get("/small").body, place.small);
     EXPECT_EQ(server.stop(SIGKILL), ExitStatus::signaled(SIGKILL));
   }
   EXPECT_TRUE(await_no_children());
@@ -808,38 +712,40 @@ TEST(HttpdMaster, answers_what_had_arrived_when_it_was_told_to_stop) {
   for (const int signal_number : {SIGTERM, SIGQUIT}) {
     const Place place;
     Httpd server = Httpd::serving(place);
-    std::vector<Connection> clients;
+    std::vector<HttpClient> clients;
     for (int i = 0; i < 24; ++i) {
-      EXPECT_EQ(clients.emplace_back(server.address()).body_of("/small"), place.small);
+      EXPECT_EQ(clients.emplace_back(server.address()).get("/small").body, place.small);
     }
-    for (std::size_t i = 0; i < clients.size(); ++i) clients[i].get(i % 3 == 0 ? "/big" : "/small");
-    for (int i = 0; i < 24; ++i) clients.emplace_back(server.address()).get("/small");
+    for (std::size_t i = 0; i < clients.size(); ++i)
+      clients[i].send(get_request(i % 3 == 0 ? "/big" : "/small"));
+    for (int i = 0; i < 24; ++i) clients.emplace_back(server.address()).send(get_request("/small"));
     server.signal(signal_number);
     for (std::size_t i = 0; i < clients.size(); ++i) {
-      EXPECT_EQ(clients[i].body(), i < 24 && i % 3 == 0 ? place.big : place.small) << i;
-      EXPECT_TRUE(clients[i].ended());
+      EXPECT_EQ(clients[i].receive().body, i < 24 && i % 3 == 0 ? place.big : place.small) << i;
+      EXPECT_TRUE(ended(clients[i]));
     }
     clients.clear();
-    EXPECT_EQ(server.process().wait(), ExitStatus::exited(0));
+    EXPECT_EQ(server.wait(), ExitStatus::exited(0));
   }
 }
 
 TEST(HttpdMaster, answers_all_that_was_pipelined_when_it_was_told_to_stop) {
   const Place place;
   Httpd server = Httpd::serving(place);
-  std::vector<Connection> clients;
+  std::vector<HttpClient> clients;
   for (int i = 0; i < 8; ++i) clients.emplace_back(server.address());
   for (const pid_t worker : server.workers()) ::kill(worker, SIGSTOP);
   std::string requests;
-  for (int i = 0; i < 50; ++i) requests += "GET /small HTTP/1.1\r\nHost: test\r\n\r\n";
-  for (Connection& client : clients) client.send(requests);
+  for (int i = 0; i < 50; ++i) requests += get_request("/small");
+  for (HttpClient& client : clients) client.send(requests);
   server.signal(SIGTERM);
-  for (Connection& client : clients) {
-    EXPECT_EQ(client.count_bodies(50, place.small), 50);
-    EXPECT_TRUE(client.ended());
+  for (HttpClient& client : clients) {
+    const Received received = client.receive_rest();
+    EXPECT_EQ(received.statuses(), std::vector<int>(50, 200));
+    EXPECT_EQ(received.end, End::closed);
   }
   clients.clear();
-  EXPECT_EQ(server.process().wait(), ExitStatus::exited(0));
+  EXPECT_EQ(server.wait(), ExitStatus::exited(0));
 }
 
 // A client may be about to use a connection that is closed because it idles: that request is lost.
@@ -860,9 +766,9 @@ TEST(HttpdMaster, stops_at_once_when_it_is_told_again) {
     const Place place;
     write_file(place.site() / "huge", std::string(64 * kBig, 'x'));
     Httpd server = Httpd::serving(place);
-    Connection sleepy{server.address()};
-    sleepy.get("/huge");
-    EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+    HttpClient sleepy{server.address()};
+    sleepy.send(get_request("/huge"));
+    EXPECT_EQ(HttpClient{server.address()}.get("/small").body, place.small);
     server.signal(SIGTERM);
     server.await_workers(1);
     EXPECT_TRUE(server.is_running());
@@ -875,15 +781,15 @@ TEST(HttpdMaster, stops_at_once_for_int_and_after_the_graceful_timeout) {
   write_file(place.site() / "huge", std::string(64 * kBig, 'x'));
   {
     Httpd server = Httpd::serving(place);
-    Connection sleepy{server.address()};
-    sleepy.get("/huge");
+    HttpClient sleepy{server.address()};
+    sleepy.send(get_request("/huge"));
     EXPECT_EQ(server.stop(SIGINT), ExitStatus::exited(0));
   }
   place.configure("graceful-timeout = \"500ms\"");
   Httpd server = Httpd::serving(place);
-  Connection sleepy{server.address()};
-  sleepy.get("/huge");
-  EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+  HttpClient sleepy{server.address()};
+  sleepy.send(get_request("/huge"));
+  EXPECT_EQ(HttpClient{server.address()}.get("/small").body, place.small);
   EXPECT_EQ(server.stop(), ExitStatus::exited(0));
 }
 
@@ -891,41 +797,44 @@ TEST(HttpdMaster, lets_every_generation_finish_when_it_stops) {
   const Place place;
   write_file(place.site() / "huge", std::string(16 * kBig, 'x'));
   Httpd server = Httpd::serving(place);
-  std::vector<Connection> downloads;
+  std::vector<HttpClient> downloads;
   for (int generation = 0; generation < 3; ++generation) {
-    downloads.emplace_back(server.address()).get("/huge");
-    EXPECT_EQ(Connection{server.address()}.body_of("/small"), place.small);
+    downloads.emplace_back(server.address()).send(get_request("/huge"));
+    EXPECT_EQ(HttpClient{server.address()}.get("/small").body, place.small);
     server.reload();
   }
   EXPECT_GT(server.workers().size(), 4u);
   server.signal(SIGTERM);
-  for (Connection& download : downloads) EXPECT_EQ(download.body().size(), 16 * kBig);
-  EXPECT_EQ(server.process().wait(), ExitStatus::exited(0));
+  for (HttpClient& download : downloads) EXPECT_EQ(download.receive().body.size(), 16 * kBig);
+  EXPECT_EQ(server.wait(), ExitStatus::exited(0));
 }
 
 // Requests that arrive on connections which are on their way to the next generation.
 TEST(HttpdMaster, answers_what_is_being_handed_over_when_it_stops) {
   const Place place;
   Httpd server = Httpd::serving(place);
-  std::vector<Connection> clients;
+  std::vector<HttpClient> clients;
   for (int i = 0; i < 200; ++i) {
-    EXPECT_EQ(clients.emplace_back(server.address()).body_of("/small"), place.small);
+    EXPECT_EQ(clients.emplace_back(server.address()).get("/small").body, place.small);
   }
   server.reload();
-  for (Connection& client : clients) client.get("/small");
+  for (HttpClient& client : clients) client.send(get_request("/small"));
   server.signal(SIGTERM);
-  int answered = 0;
-  for (Connection& client : clients) answered += client.count_bodies(1, place.small);
-  EXPECT_EQ(answered, 200);
+  for (HttpClient& client : clients) {
+    EXPECT_EQ(client.receive_rest().statuses(), std::vector<int>{200});
+  }
   clients.clear();
-  EXPECT_EQ(server.process().wait(), ExitStatus::exited(0));
+  EXPECT_EQ(server.wait(), ExitStatus::exited(0));
 }
 
 TEST(HttpdMaster, stops_cleanly_while_it_starts) {
   const Place place;
   for (int round = 0; round < 5; ++round) {
-    proc::Process server = Httpd::start(place, {"--listen", "127.0.0.1:0"});
-    EXPECT_TRUE(eventually([&] { return !children_of(server.pid()).empty(); }));
+    std::vector<std::string> argv = Httpd::arguments_of(place, {"--listen", "127.0.0.1:0"});
+    argv.insert(argv.begin(), httpd_program());
+    auto server =
+        proc::Process::spawn(argv, {.redirections = {proc::Redirection::file(1, "/dev/null")}});
+    EXPECT_TRUE(eventually([&] { return !list_children(server.pid()).empty(); }));
     server.signal(SIGTERM);
     EXPECT_EQ(server.wait(), ExitStatus::exited(0));
   }
