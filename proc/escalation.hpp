@@ -1,7 +1,7 @@
 // How a process is made to stop, as data.
 //
-//   const Escalation kGraceful{{SIGTERM, 5s}, {SIGKILL, kForever}};
-//   ExitStatus status = child.stop(kGraceful);
+//   const Escalation graceful{{SIGTERM, 5s}, {SIGKILL, kForever}};
+//   ExitStatus status = child.stop(graceful);
 #pragma once
 
 #include <signal.h>

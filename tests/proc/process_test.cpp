@@ -92,6 +92,12 @@ char state_of(pid_t pid) {
   return stat.at(stat.rfind(')') + 2);
 }
 
+// A variable of the environment; empty if there is none.
+std::string value_of(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr ? value : "";
+}
+
 // What a forked child says of itself: its body's text comes back.
 std::string told_by_child(const std::function<std::string()>& body, ChildOptions options = {}) {
   options.redirections.push_back(Redirection::pipe_from(STDOUT_FILENO));
@@ -192,7 +198,8 @@ TEST(Process, moves_with_its_child) {
   Process second = Process::fork([] { return 5; });
   first = std::move(second);  // kills and reaps the first child
   EXPECT_EQ(first.wait(), ExitStatus::exited(5));
-  EXPECT_THROW(second.wait(), Error);  // NOLINT(bugprone-use-after-move): that is the point
+  EXPECT_THROW(second.wait(),
+               Error);  // NOLINT(bugprone-use-after-move,clang-analyzer-cplusplus.Move)
 }
 
 // Stopping.
@@ -235,7 +242,7 @@ TEST(Process, kills_and_reaps_its_child_when_it_is_destroyed) {
 }
 
 TEST(Process, waits_for_its_child_when_it_is_told_to) {
-  TempDir dir;
+  const TempDir dir;
   const auto file = dir.path() / "done";
   {
     Gate go;
@@ -263,9 +270,10 @@ TEST(Process, prints_an_exception_of_the_body_and_exits_with_70) {
 }
 
 TEST(Process, does_not_flush_what_the_parent_had_buffered) {
-  TempDir dir;
+  const TempDir dir;
   const std::string path = dir.path() / "log";
   std::FILE* log = std::fopen(path.c_str(), "we");
+  ASSERT_NE(log, nullptr);
   std::fputs("once\n", log);
   Process child = Process::fork([] { return 0; });
   child.wait();
@@ -335,14 +343,16 @@ TEST(Process, says_which_step_failed_before_the_program_ran) {
 
 TEST(Process, passes_an_environment_to_programs_and_functions) {
   EXPECT_EQ(output_of("echo $GREETING-$HOME", {.environment = {{"GREETING=hello"}}}), "hello-\n");
-  EXPECT_EQ(told_by_child([] { return std::string{std::getenv("GREETING")}; },
-                          {.environment = {{"GREETING=hello"}}}),
-            "hello");
+  EXPECT_EQ(
+      told_by_child([] { return value_of("GREETING"); }, {.environment = {{"GREETING=hello"}}}),
+      "hello");
 }
 
 TEST(Process, starts_programs_from_many_threads_at_once) {
+  constexpr int kThreads = 4;
   std::vector<std::thread> threads;
-  for (int i = 0; i < 4; ++i) {
+  threads.reserve(kThreads);
+  for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([] {
       for (int n = 0; n < 20; ++n) {
         EXPECT_EQ(Process::spawn({"true"}).wait(), ExitStatus::exited(0));
@@ -357,7 +367,7 @@ TEST(Process, starts_programs_from_many_threads_at_once) {
 // Descriptors.
 
 TEST(Process, connects_the_childs_descriptors_in_order_as_a_shell_does) {
-  TempDir dir;
+  const TempDir dir;
   const std::string path = dir.path() / "both";
   Process shell = Process::spawn(
       {"sh", "-c", "cat; echo err >&2"},
@@ -414,7 +424,7 @@ TEST(Process, passes_what_a_program_is_to_keep_under_its_own_number) {
 }
 
 TEST(Process, closes_in_a_forked_child_all_that_it_is_not_to_keep) {
-  UniqueFd lock{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+  const UniqueFd lock{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
   UniqueFd kept{::fcntl(lock.fd(), F_DUPFD_CLOEXEC, 100)};
   Process child = Process::fork(
       [&] {
@@ -471,7 +481,7 @@ TEST(Process, dies_with_its_parent_also_after_a_change_of_credentials) {
     test::Forked parent{[&] {
       ChildOptions options{.die_with_parent = true};
       if (as_nobody) options.credentials = Credentials::of("nobody");
-      Process child = Process::fork(sleep_for_ever, options);
+      const Process child = Process::fork(sleep_for_ever, options);
       write_full(alive.writer.fd(), "x", "pipe");
       return sleep_for_ever();
     }};
@@ -489,7 +499,7 @@ TEST(Process, outlives_its_parent_unless_it_is_told_to_die_with_it) {
   auto alive = ipc::make_pipe();
   Gate end;
   test::Forked parent{[&] {
-    Process child = Process::fork([&] {
+    const Process child = Process::fork([&] {
       end.wait();
       return 0;
     });

@@ -34,8 +34,8 @@ using test::Forked;
 using test::TempDir;
 using Kind = SupervisorEvent::Kind;
 
-const Escalation kTerminate{{SIGTERM, kForever}};
-const Escalation kKill{{SIGKILL, kForever}};
+const Escalation terminate{{SIGTERM, kForever}};
+const Escalation kill_now{{SIGKILL, kForever}};
 
 // Comes back at once, as often as it dies.
 constexpr RestartPolicy kEager{
@@ -92,7 +92,7 @@ struct Watched {
                          [&](const auto& event) { return event.kind == kind; });
   }
 
-  int start(std::vector<ChildSpec> children, const Escalation& retire_old = kTerminate) {
+  int start(std::vector<ChildSpec> children, const Escalation& retire_old = terminate) {
     const int number = supervisor.start_generation(std::move(children), retire_old);
     step_until([&] { return !supervisor.starting(); });
     supervisor.step();
@@ -121,7 +121,7 @@ struct Watched {
 TEST(Supervisor, makes_a_generation_current_when_all_its_children_are_ready) {
   Watched watched;
   EXPECT_TRUE(watched.supervisor.empty());
-  const int number = watched.supervisor.start_generation(workers(3), kTerminate);
+  const int number = watched.supervisor.start_generation(workers(3), terminate);
   EXPECT_TRUE(watched.supervisor.starting());
   EXPECT_EQ(watched.supervisor.generation(), 0);
   watched.step_until_told(Kind::generation_ready);
@@ -136,7 +136,7 @@ TEST(Supervisor, retires_the_old_generation_only_when_the_new_one_is_ready) {
   Watched watched;
   watched.start(workers(2));
   const std::vector<pid_t> old = watched.pids();
-  watched.supervisor.start_generation(workers(2), kTerminate);
+  watched.supervisor.start_generation(workers(2), terminate);
   EXPECT_EQ(watched.count(Kind::retiring), 0);
   watched.step_until_told(Kind::generation_gone);
   const auto& gone = watched.first(Kind::generation_gone);
@@ -174,7 +174,7 @@ TEST_P(SupervisorBadStart, leaves_the_current_generation_as_it_was) {
   const std::vector<pid_t> before = watched.pids();
   ChildSpec bad = worker(GetParam().body);
   bad.ready_within = GetParam().ready_within;
-  watched.supervisor.start_generation({worker(), bad, worker()}, kTerminate);
+  watched.supervisor.start_generation({worker(), bad, worker()}, terminate);
   watched.step_until_told(Kind::generation_gone);
   EXPECT_EQ(watched.first(Kind::generation_failed).generation, 2);
   EXPECT_EQ(watched.first(Kind::generation_failed).reason, "worker: " + GetParam().reason);
@@ -210,7 +210,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Supervisor, is_empty_after_a_first_generation_that_failed) {
   Watched watched;
   watched.supervisor.start_generation(
-      {worker(never_get_ready), worker([](ChildContext&) { return 1; })}, kTerminate);
+      {worker(never_get_ready), worker([](ChildContext&) { return 1; })}, terminate);
   watched.step_until([&] { return watched.supervisor.empty(); });
   watched.supervisor.step();
   EXPECT_EQ(watched.count(Kind::generation_failed), 1);
@@ -221,7 +221,7 @@ TEST(Supervisor, is_empty_after_a_first_generation_that_failed) {
 TEST(Supervisor, replaces_a_generation_that_is_still_starting) {
   Watched watched;
   watched.start(workers(1));
-  watched.supervisor.start_generation({worker(), worker(never_get_ready)}, kTerminate);
+  watched.supervisor.start_generation({worker(), worker(never_get_ready)}, terminate);
   const int last = watched.start(workers(2));
   watched.step_until_told(Kind::generation_gone, 2);
   EXPECT_EQ(watched.first(Kind::generation_failed).generation, 2);
@@ -244,7 +244,7 @@ TEST(Supervisor, lets_many_generations_drain_at_once) {
     watched.start({worker(serve_stubbornly)}, {{SIGTERM, kForever}});
   }
   EXPECT_EQ(watched.supervisor.children().size(), 5U);
-  watched.supervisor.stop_all(kKill);
+  watched.supervisor.stop_all(kill_now);
   watched.step_until([&] { return watched.supervisor.empty(); });
   watched.supervisor.step();
   EXPECT_EQ(watched.count(Kind::generation_gone), 5);
@@ -273,7 +273,7 @@ TEST(Supervisor, counts_as_ready_what_a_child_said_before_it_died) {
                                         context.ready();
                                         return 4;
                                       })},
-                                      kTerminate);
+                                      terminate);
   watched.step_until_told(Kind::generation_ready);
   watched.step_until_told(Kind::exited);
   EXPECT_EQ(watched.count(Kind::generation_failed), 0);
@@ -417,7 +417,7 @@ TEST(Supervisor, adds_and_retires_the_newest) {
   const pid_t first = watched.pids().front();
   watched.supervisor.add(worker());
   watched.step_until_told(Kind::ready, 2);
-  watched.supervisor.retire_one(kTerminate);
+  watched.supervisor.retire_one(terminate);
   watched.step_until_told(Kind::ended);
   EXPECT_EQ(watched.pids(), std::vector{first});
   EXPECT_EQ(watched.count(Kind::exited), 0) << "it was asked to go";
@@ -434,10 +434,10 @@ TEST(Supervisor, takes_a_storm_of_more_and_fewer) {
       watched.supervisor.add(worker());
       ++wanted;
     } else {
-      watched.supervisor.retire_one(kTerminate);
+      watched.supervisor.retire_one(terminate);
       --wanted;
     }
-    if (random() % 8 == 0) watched.supervisor.start_generation(workers(wanted), kTerminate);
+    if (random() % 8 == 0) watched.supervisor.start_generation(workers(wanted), terminate);
     if (random() % 2 == 0) watched.supervisor.step();
     std::set<int> slots;
     for (const auto& child : watched.supervisor.children()) {
@@ -455,10 +455,10 @@ TEST(Supervisor, takes_a_storm_of_more_and_fewer) {
 
 TEST(Supervisor, completes_a_generation_when_the_last_unready_child_is_retired) {
   Watched watched;
-  watched.supervisor.start_generation({worker(), worker(never_get_ready)}, kTerminate);
+  watched.supervisor.start_generation({worker(), worker(never_get_ready)}, terminate);
   watched.step_until_told(Kind::ready);
   EXPECT_TRUE(watched.supervisor.starting());
-  watched.supervisor.retire_one(kTerminate);
+  watched.supervisor.retire_one(terminate);
   EXPECT_FALSE(watched.supervisor.starting());
   EXPECT_EQ(watched.supervisor.generation(), 1);
 }
@@ -466,7 +466,7 @@ TEST(Supervisor, completes_a_generation_when_the_last_unready_child_is_retired) 
 TEST(Supervisor, retires_all_and_starts_anew) {
   Watched watched;
   watched.start(workers(3));
-  watched.supervisor.retire_all(kTerminate);
+  watched.supervisor.retire_all(terminate);
   watched.step_until([&] { return watched.supervisor.empty(); });
   watched.start(workers(2));
   EXPECT_EQ(watched.running(), 2U);
@@ -475,8 +475,8 @@ TEST(Supervisor, retires_all_and_starts_anew) {
 
 TEST(Supervisor, gives_up_a_starting_generation_when_all_is_stopped) {
   Watched watched;
-  watched.supervisor.start_generation({worker(), worker(never_get_ready)}, kTerminate);
-  watched.supervisor.stop_all(kTerminate);
+  watched.supervisor.start_generation({worker(), worker(never_get_ready)}, terminate);
+  watched.supervisor.stop_all(terminate);
   watched.step_until([&] { return watched.supervisor.empty(); });
   watched.supervisor.step();
   EXPECT_EQ(watched.count(Kind::generation_failed), 1);
@@ -487,11 +487,11 @@ TEST(Supervisor, stops_at_once_what_was_retiring_slowly) {
   Watched watched;
   watched.start({worker(serve_stubbornly)});
   watched.supervisor.retire_all({{SIGTERM, 1h}, {SIGKILL, kForever}});
-  watched.supervisor.retire_all(kKill);
+  watched.supervisor.retire_all(kill_now);
   watched.supervisor.step();
   EXPECT_EQ(watched.running(), 0U);
   EXPECT_FALSE(watched.supervisor.empty()) << "retiring again changes nothing";
-  watched.supervisor.stop_all(kKill);
+  watched.supervisor.stop_all(kill_now);
   watched.step_until([&] { return watched.supervisor.empty(); });
   watched.supervisor.step();
   EXPECT_EQ(watched.count(Kind::retiring), 1);
@@ -508,7 +508,7 @@ TEST(Supervisor, forgets_a_child_that_is_stopped_while_it_backs_off) {
   watched.step_until_told(Kind::backing_off, 2);
   EXPECT_EQ(watched.supervisor.children().front().state, ChildState::backing_off);
   EXPECT_EQ(watched.supervisor.children().front().slot, -1);
-  watched.supervisor.retire_all(kTerminate);
+  watched.supervisor.retire_all(terminate);
   EXPECT_TRUE(watched.supervisor.empty());
   watched.supervisor.step();
   EXPECT_EQ(watched.count(Kind::ended), 1);
@@ -568,7 +568,7 @@ TEST(Supervisor, signals_every_child_that_lives) {
   Watched watched;
   auto result = ipc::make_pipe();
   ChildSpec listening = worker([&](ChildContext& context) {
-    SignalSource signals{{SIGUSR1}};
+    const SignalSource signals{{SIGUSR1}};
     context.ready();
     wait_ready(signals.fd(), POLLIN, Deadline::never());
     result.writer.write_full("x");
@@ -576,7 +576,7 @@ TEST(Supervisor, signals_every_child_that_lives) {
   });
   listening.options.blocked_signals = {SIGUSR1};
   listening.options.keep_only = {{result.writer.fd()}};
-  watched.supervisor.start_generation({listening, listening}, kTerminate);
+  watched.supervisor.start_generation({listening, listening}, terminate);
   watched.supervisor.signal_children(SIGUSR1);  // maybe before they are ready
   watched.step_until_told(Kind::generation_ready);
   std::array<std::byte, 2> answers;
@@ -590,7 +590,7 @@ TEST(Supervisor, is_not_readable_while_there_is_nothing_to_do) {
   Watched watched;
   watched.start(workers(2));
   EXPECT_EQ(wait_ready(watched.supervisor.fd(), POLLIN, Deadline::in(20ms)), 0);
-  watched.supervisor.retire_one(kTerminate);
+  watched.supervisor.retire_one(terminate);
   EXPECT_NE(wait_ready(watched.supervisor.fd(), POLLIN, Deadline::now()), 0)
       << "there is an event to tell";
 }
@@ -601,12 +601,12 @@ TEST(Supervisor, may_be_called_from_its_call_back) {
   Supervisor supervisor{[&](const SupervisorEvent& event) {
     kinds.push_back(event.kind);
     if (event.kind == Kind::generation_ready && event.generation == 1) {
-      self->start_generation(workers(1), kTerminate);
+      self->start_generation(workers(1), terminate);
     }
-    if (event.kind == Kind::generation_gone && event.generation == 1) self->stop_all(kKill);
+    if (event.kind == Kind::generation_gone && event.generation == 1) self->stop_all(kill_now);
   }};
   self = &supervisor;
-  supervisor.start_generation(workers(1), kTerminate);
+  supervisor.start_generation(workers(1), terminate);
   while (!supervisor.empty() || kinds.back() != Kind::generation_gone) {
     wait_ready(supervisor.fd(), POLLIN, Deadline::never());
     supervisor.step();
@@ -621,7 +621,7 @@ TEST(Supervisor, loses_no_event_when_the_call_back_throws) {
     ++seen;
     throw std::runtime_error{"log is full"};
   }};
-  supervisor.start_generation(workers(2), kTerminate);
+  supervisor.start_generation(workers(2), terminate);
   while (seen < 5) {  // started and ready, twice, and generation_ready
     wait_ready(supervisor.fd(), POLLIN, Deadline::never());
     try {
