@@ -113,13 +113,14 @@ TEST_F(ConfigFile, that_is_missing_is_refused) {
 
 TEST_F(ConfigFile, yields_to_the_command_line) {
   EXPECT_EQ(check("root = \"/nothing/there\"\n", {"--root", "/"}).status, ExitStatus::exited(0));
-  HttpServer server{{.arguments = {"--config", write("workers = 3\n"), "--workers", "2"}}};
+  const HttpServer server{{.arguments = {"--config", write("workers = 3\n"), "--workers", "2"}}};
   EXPECT_EQ(server.worker_pids().size(), 2u);
 }
 
 TEST_F(ConfigFile, has_a_key_for_every_flag_that_is_a_setting) {
-  HttpServer server{{.arguments = {"--config", write("workers = 3\nlisten = [\"127.0.0.1:0\"]\n")},
-                     .listen = {}}};
+  const HttpServer server{
+      {.arguments = {"--config", write("workers = 3\nlisten = [\"127.0.0.1:0\"]\n")},
+       .listen = {}}};
   EXPECT_EQ(server.worker_pids().size(), 3u);
   EXPECT_EQ(HttpClient{server.port()}.get("/none").status, 404);
 }

@@ -92,6 +92,7 @@ TEST_F(UnixSocket, is_removed_at_the_end) {
 TEST_F(UnixSocket, that_a_dead_server_left_is_replaced) {
   {
     const UniqueFd dead{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    ASSERT_TRUE(dead.valid());
     const Address address = Address::parse(address_);
     ASSERT_EQ(::bind(dead.fd(), address.data(), address.size()), 0);
     ASSERT_EQ(::listen(dead.fd(), 1), 0);

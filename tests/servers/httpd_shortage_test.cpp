@@ -55,10 +55,12 @@ TEST(Shortage, of_descriptors_is_told_to_clients_and_ends_with_them) {
   const auto cpu_before = cpu_time(workers.at(0));
 
   std::vector<std::unique_ptr<HttpClient>> clients;
+  clients.reserve(kClients);
   for (std::size_t i = 0; i < kClients; ++i) {
     clients.push_back(std::make_unique<HttpClient>(server.port()));
   }
   std::vector<int> statuses;
+  statuses.reserve(kClients);
   for (const auto& client : clients) statuses.push_back(client->get("/").status);
   const auto served = std::count(statuses.begin(), statuses.end(), 200);
   const auto refused = std::count(statuses.begin(), statuses.end(), 503);
@@ -77,7 +79,7 @@ TEST(Shortage, of_descriptors_is_told_to_clients_and_ends_with_them) {
 }
 
 TEST(Shortage, of_places_lets_clients_wait_for_one) {
-  HttpServer server{
+  const HttpServer server{
       {.arguments = {"--workers", "1", "--max-connections", "2"}, .built_in_site = true}};
   auto first = std::make_unique<HttpClient>(server.port());
   HttpClient second{server.port()};

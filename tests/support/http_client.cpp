@@ -98,6 +98,7 @@ std::ostream& operator<<(std::ostream& out, End end) {
 
 std::vector<int> Received::statuses() const {
   std::vector<int> all;
+  all.reserve(answers.size());
   for (const Answer& answer : answers) all.push_back(answer.status);
   return all;
 }

@@ -20,15 +20,17 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const std::string kClose = "Connection: close\r\n";
+constexpr auto kClose = "Connection: close\r\n";
 constexpr auto kShort = "300ms";  // for a time-out that a test waits for
 
 // Far longer than a test takes, so that no other time-out can be what ended a connection.
-const std::vector<std::string> kPatient{"--header-timeout", "60", "--idle-timeout", "60",
-                                        "--send-timeout",   "60", "--workers",      "1"};
+HttpServerSetup patient() {
+  return {.arguments = {"--header-timeout", "60", "--idle-timeout", "60", "--send-timeout", "60",
+                        "--workers", "1"}};
+}
 
 HttpServerSetup patient_but_for(const std::string& option, const std::string& value = kShort) {
-  HttpServerSetup setup{.arguments = kPatient};
+  HttpServerSetup setup = patient();
   setup.arguments.insert(setup.arguments.end(), {option, value});
   return setup;
 }
@@ -215,7 +217,7 @@ TEST(Connection, takes_a_body_up_to_the_limit_and_not_a_byte_more) {
 }
 
 TEST(Connection, answers_at_once_a_client_that_waits_to_send_its_body) {
-  const HttpServer server{{.arguments = kPatient}};
+  const HttpServer server{patient()};
   for (const std::string framing : {"Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n"}) {
     HttpClient client{server.port()};
     client.send(post(framing + "Expect: 100-continue\r\n"));
@@ -230,7 +232,7 @@ TEST(Connection, answers_at_once_a_client_that_waits_to_send_its_body) {
 }
 
 TEST(Connection, refuses_a_large_body_before_it_is_sent) {
-  const HttpServer server{{.arguments = kPatient}};
+  const HttpServer server{patient()};
   HttpClient client{server.port()};
   client.send(post("Content-Length: 1000000000\r\nExpect: 100-continue\r\n"));
   EXPECT_EQ(client.receive().status, 413);
@@ -295,7 +297,7 @@ TEST(Connection, is_closed_without_a_word_when_it_idles) {
 
 // Of a client that asks and does not read, whatever it asked for: nothing is left in the worker.
 void expect_cut_while_others_are_served(std::string_view requests) {
-  HttpServer server{patient_but_for("--send-timeout")};
+  const HttpServer server{patient_but_for("--send-timeout")};
   write_file(server.root() / "large", std::string(8 << 20, 'l'));
   write_file(server.root() / "small", std::string(30'000, 's'));
   const pid_t worker = server.worker_pids().at(0);
