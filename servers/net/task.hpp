@@ -34,7 +34,7 @@ struct PromiseBase {
     // Resuming may destroy this frame: nothing of it is touched afterwards.
     template <typename Promise>
     void await_suspend(std::coroutine_handle<Promise> self) const noexcept {
-      if (const auto caller = self.promise().caller) caller.resume();
+      if (const auto waiting = self.promise().caller) waiting.resume();
     }
     void await_resume() const noexcept {}
   };

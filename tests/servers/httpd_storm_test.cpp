@@ -196,7 +196,7 @@ struct Census {
 
   static Census of(const Httpd& server) {
     Census census{.workers = server.workers().size(), .kinds = {}};
-    for (std::string& target : descriptors_of(server.pid())) {
+    for (const std::string& target : descriptors_of(server.pid())) {
       census.kinds.push_back(target.substr(0, target.find(':')));
     }
     std::ranges::sort(census.kinds);
@@ -458,7 +458,7 @@ TEST(HttpdReload, of_an_address_that_is_taken_changes_nothing) {
   place.configure("listen = [\"127.0.0.1:0\"]");
   Httpd first{place, {"--root", place.site()}};
   const Place other_place;
-  Httpd second = Httpd::serving(other_place);
+  const Httpd second = Httpd::serving(other_place);
   place.configure("listen = [\"127.0.0.1:0\", \"" + second.address().text() + "\"]");
   first.signal(SIGHUP);
   first.await_log("reload failed, nothing has changed: listen \"" + second.address().text() +
@@ -733,6 +733,7 @@ TEST(HttpdMaster, answers_all_that_was_pipelined_when_it_was_told_to_stop) {
   const Place place;
   Httpd server = Httpd::serving(place);
   std::vector<HttpClient> clients;
+  clients.reserve(8);
   for (int i = 0; i < 8; ++i) clients.emplace_back(server.address());
   for (const pid_t worker : server.workers()) ::kill(worker, SIGSTOP);
   std::string requests;

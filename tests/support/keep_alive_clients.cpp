@@ -253,6 +253,7 @@ std::string requests_of(const ClientPlan& plan) {
 void run(const ClientPlan& plan, ClientTally& tally, const Gate& stop) {
   Crowd crowd{.plan = plan, .tally = tally, .requests = requests_of(plan)};
   std::vector<std::unique_ptr<Client>> clients;
+  clients.reserve(plan.connections);
   for (unsigned i = 0; i < plan.connections; ++i)
     clients.push_back(std::make_unique<Client>(crowd));
   {

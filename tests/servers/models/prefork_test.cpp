@@ -252,7 +252,7 @@ TEST(Prefork, ends_a_connection_that_outlasts_the_graceful_timeout) {
 }
 
 TEST(Prefork, keeps_a_client_waiting_whom_it_may_not_take) {
-  Server server{{.workers = 1, .max_connections = 2}};
+  const Server server{{.workers = 1, .max_connections = 2}};
   std::optional<Client> first{server.address()};
   Client second{server.address()};
   ASSERT_TRUE(first->ask());
@@ -266,7 +266,7 @@ TEST(Prefork, keeps_a_client_waiting_whom_it_may_not_take) {
 }
 
 TEST(Prefork, loses_one_worker_and_its_connections_at_most) {
-  Server server{{.workers = 4}};
+  const Server server{{.workers = 4}};
   std::vector<Client> clients;
   std::vector<pid_t> workers;
   for (int i = 0; i < 40; ++i) {
@@ -288,7 +288,7 @@ TEST(Prefork, loses_one_worker_and_its_connections_at_most) {
 }
 
 TEST(Prefork, loses_only_the_connection_whose_handler_throws) {
-  Server server{{.workers = 1}};
+  const Server server{{.workers = 1}};
   Client bystander{server.address()};
   Client thrower{server.address()};
   const auto worker = bystander.ask();
