@@ -37,18 +37,20 @@ bool try_lock(int fd, const std::string& path) {
   throw_errno("fcntl(F_OFD_SETLK)", path);
 }
 
-bool is_at(int fd, const std::string& path) {
+bool is_at(int fd, const std::string& path) noexcept {
   struct stat mine{};
   struct stat there{};
-  if (::fstat(fd, &mine) != 0) throw_errno("fstat", path);
-  if (::stat(path.c_str(), &there) != 0) return false;
+  if (::fstat(fd, &mine) != 0 || ::stat(path.c_str(), &there) != 0) return false;
   return mine.st_dev == there.st_dev && mine.st_ino == there.st_ino;
 }
 
 UniqueFd open_file(const std::string& path) {
-  UniqueFd file{
-      retry_eintr([&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644); })};
+  UniqueFd file{retry_eintr(
+      [&] { return ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644); })};
   if (!file.valid()) throw_errno("open", path);
+  struct stat facts{};
+  if (::fstat(file.fd(), &facts) != 0) throw_errno("fstat", path);
+  if (!S_ISREG(facts.st_mode)) throw Error{"pid file", path, "not a regular file"};
   return file;
 }
 

@@ -242,11 +242,15 @@ void Supervisor::abandon_generation(std::string reason) {
   report(Kind::generation_failed, number, std::move(reason));
 }
 
+// Those that are ready may be serving already: they end as the older ones would have.
 void Supervisor::fail_generation(std::string reason) {
   const int number = starting_->number;
+  const Escalation retire = std::move(starting_->retire_old);
   abandon_generation(std::move(reason));
   for (const auto& child : children_) {
-    if (child->generation == number) stop(*child, {{SIGKILL, kForever}});
+    if (child->generation != number) continue;
+    const bool ready = child->state == ChildState::running;
+    stop(*child, ready ? retire : Escalation{{SIGKILL, kForever}});
   }
 }
 

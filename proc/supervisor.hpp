@@ -139,9 +139,9 @@ class Supervisor {
 
   // Forks all children; returns the new generation's number (1, 2, ...). When all are ready it
   // becomes the current one (generation_ready), and older ones are retired with retire_old. If one
-  // fails to start (exit, fail(), time-out, fork) the new one is killed and generation_failed tells
-  // the reason; the current one is untouched. One that is still starting is replaced: it is killed
-  // and has failed.
+  // fails to start (exit, fail(), time-out, fork) the new one is stopped (who was ready with
+  // retire_old, the others by SIGKILL) and generation_failed tells the reason; the current one is
+  // untouched. One that is still starting is replaced: it has failed.
   int start_generation(std::vector<ChildSpec> children, Escalation retire_old);
 
   // One more in the newest generation: the one that is starting if there is one, else the current.

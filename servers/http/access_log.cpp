@@ -42,11 +42,13 @@ void append_number(std::uint64_t value, std::string& out) {
   out.append(digits.data(), end);
 }
 
+// A description of our own, so that O_NONBLOCK concerns nobody else: whoever empties a pipe slowly,
+// or a FIFO never, must not stop the server. A socket cannot be opened again, and is shared.
 UniqueFd open_log(const std::string& path) {
-  UniqueFd file{retry_eintr([&] {
-    return path == "-" ? ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
-                       : ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-  })};
+  const char* const name = path == "-" ? "/proc/self/fd/1" : path.c_str();
+  constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK;
+  UniqueFd file{retry_eintr([&] { return ::open(name, kFlags, 0640); })};
+  if (!file.valid() && path == "-") file.reset(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
   if (!file.valid()) throw_errno("open the access log", path);
   return file;
 }
@@ -85,11 +87,13 @@ void AccessLog::add(const AccessRecord& record) {
 
 void AccessLog::flush() noexcept {
   if (buffer_.empty()) return;
-  const ssize_t n =
-      retry_eintr([&] { return ::write(file_.fd(), buffer_.data(), buffer_.size()); });
-  if (n < 0) return fail(errno, 0);
-  const auto written = static_cast<std::size_t>(n);
-  if (written < buffer_.size()) return fail(ENOSPC, written);
+  std::size_t written = 0;
+  while (written < buffer_.size()) {
+    const std::string_view rest = std::string_view{buffer_}.substr(written);
+    const ssize_t n = retry_eintr([&] { return ::write(file_.fd(), rest.data(), rest.size()); });
+    if (n < 0) return fail(errno, written);
+    written += static_cast<std::size_t>(n);
+  }
   buffer_.clear();
   torn_ = false;
   if (!std::exchange(failing_, false)) return;

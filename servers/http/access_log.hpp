@@ -58,8 +58,8 @@ class AccessLog {
   // Keeps a line; flushes when kFlushSize is reached. Allocates only while the buffer grows.
   void add(const AccessRecord& record);
 
-  // Writes what was gathered with one write(2). Waits only where the descriptor makes it wait: a
-  // pipe that is full and not in non-blocking mode. Of a line that was cut by a full disk the rest
+  // Writes what was gathered with one write(2). Does not wait: what a full pipe does not take is
+  // lost. (An inherited socket may make it wait.) Of a line that was cut by a full disk the rest
   // comes first next time.
   void flush() noexcept;
 

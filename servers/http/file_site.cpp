@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -83,8 +84,16 @@ void append_http_date(std::time_t time, std::string& out) {
 constexpr auto kFreshness = std::chrono::seconds{1};
 constexpr std::size_t kMostInMemory = std::size_t{32} << 10;  // larger files are sent from the file
 constexpr std::size_t kCacheSize = std::size_t{32} << 20;     // bytes of all entries
-constexpr std::size_t kCostOfDescriptor = std::size_t{128}
-                                          << 10;  // what an open file counts for in that
+constexpr rlim_t kMostDescriptors = 256;
+
+// What an open file counts for in the size of the cache. An eighth of the descriptors that this
+// process may have is the most that it keeps: the rest is for clients.
+std::size_t cost_of_descriptor() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) throw_errno("getrlimit");
+  return kCacheSize / std::clamp<rlim_t>(limit.rlim_cur / 8, 1, kMostDescriptors);
+}
+// what an open file counts for in that
 
 class FileSite {
  public:
@@ -131,6 +140,7 @@ class FileSite {
   UniqueFd root_;
   MimeTypes types_;
   const Loop& loop_;
+  const std::size_t cost_of_descriptor_ = cost_of_descriptor();
   Entries entries_;
   std::unordered_map<std::string_view, Entries::iterator> by_path_;
   std::size_t cost_ = 0;
@@ -242,7 +252,7 @@ PagePtr FileSite::load(Found found) const {
 }
 
 PagePtr FileSite::remember(std::string_view path, PagePtr page, const Version& version) {
-  const std::size_t content = page->file ? kCostOfDescriptor : page->body.size();
+  const std::size_t content = page->file ? cost_of_descriptor_ : page->body.size();
   const std::size_t cost = content + page->head.size() + path.size() + sizeof(Entry);
   entries_.push_front({.path = std::string{path},
                        .page = page,

@@ -74,7 +74,7 @@ std::string set_workers(Options& options, const Values& values) {
     options.workers = 0;
     return {};
   }
-  return parse_number(values.back(), 1u, 1024u, options.workers);
+  return parse_number(values.back(), 1u, Options::kMaxWorkers, options.workers);
 }
 
 template <auto member>

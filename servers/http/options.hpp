@@ -28,6 +28,9 @@ class OptionsError : public Error {
 // In the file each has the key of its flag's name without the dashes:
 // --graceful-timeout 5s is graceful-timeout = "5s" (or 5); a repeatable flag is an array.
 struct Options {
+  // Two generations of them have room on the scoreboard.
+  static constexpr unsigned kMaxWorkers = 256;
+
   unsigned workers = 0;  // 0: auto, one for each CPU that the process may use
   std::vector<std::string> listen{"127.0.0.1:8080"};  // ADDR:PORT, [ADDR6]:PORT or unix:PATH
   std::string root;                                   // empty: the built-in site

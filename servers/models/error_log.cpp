@@ -23,9 +23,14 @@ namespace {
 
 constexpr mode_t kMode = 0640;
 
+// O_NONBLOCK: a FIFO without a reader is refused, and a full one says so.
 UniqueFd open_for_appending(const std::string& path, int more_flags = 0) {
-  UniqueFd file{
-      ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | more_flags, kMode)};
+  const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK;
+  return UniqueFd{::open(path.c_str(), flags | more_flags, kMode)};
+}
+
+UniqueFd open_log(const std::string& path) {
+  UniqueFd file = open_for_appending(path);
   if (!file.valid()) throw_errno("open", path);
   return file;
 }
@@ -35,7 +40,7 @@ class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::nu
  public:
   explicit DescriptorSink(std::string path)
       : path_{std::move(path)},
-        opened_{path_ == "-" ? UniqueFd{} : open_for_appending(path_)},
+        opened_{path_ == "-" ? UniqueFd{} : open_log(path_)},
         fd_{path_ == "-" ? STDERR_FILENO : opened_.fd()} {}
 
  private:
@@ -80,8 +85,15 @@ std::shared_ptr<spdlog::logger> make_error_log(const std::string& name, const st
 }
 
 void make_log_file(const std::string& path, const std::optional<proc::Credentials>& owner) {
-  const UniqueFd file = open_for_appending(path, O_NONBLOCK);
-  if (owner && ::fchown(file.fd(), owner->uid, owner->gid) < 0) throw_errno("chown", path);
+  const UniqueFd file = open_for_appending(path, owner ? O_NOFOLLOW : 0);
+  if (!file.valid()) {
+    if (errno == ELOOP && owner) return;
+    throw_errno("open", path);
+  }
+  struct stat facts{};
+  if (!owner || ::fstat(file.fd(), &facts) < 0 || !S_ISREG(facts.st_mode) || facts.st_nlink != 1)
+    return;
+  if (::fchown(file.fd(), owner->uid, owner->gid) < 0) throw_errno("chown", path);
 }
 
 }  // namespace procpool::models

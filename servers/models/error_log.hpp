@@ -24,7 +24,8 @@ namespace procpool::models {
 std::shared_ptr<spdlog::logger> make_error_log(const std::string& name, const std::string& path);
 
 // Makes the file, mode 0640, if it is not there, and gives it to `owner`: by a master who may do
-// so, for workers who may not. Throws Error.
+// so, for workers who may not. A link, symbolic or hard, is left as it is: in a directory of the
+// owner's it may lead to any file, which must not be given away. Throws Error.
 void make_log_file(const std::string& path, const std::optional<proc::Credentials>& owner);
 
 }  // namespace procpool::models

@@ -124,6 +124,7 @@ void Prefork::reload() {
 
 // What stays is not opened again; what cannot be opened changes nothing.
 std::shared_ptr<Prefork::Generation> Prefork::open(Service service) const {
+  if (service.prepare_logs) service.prepare_logs();
   auto generation = std::make_shared<Generation>();
   const Deadline patience = current_ ? Deadline::now() : Deadline::in(kPatienceWithPredecessor);
   for (const net::Address& address : service.listen) {
@@ -131,7 +132,9 @@ std::shared_ptr<Prefork::Generation> Prefork::open(Service service) const {
     if (current_) {
       const auto open_already =
           std::ranges::find(current_->doors, address, [](const auto& d) { return d->asked; });
-      if (open_already != current_->doors.end()) door = *open_already;
+      if (open_already != current_->doors.end() && (*open_already)->listener.has_its_name()) {
+        door = *open_already;
+      }
     }
     if (!door) door = std::make_shared<Door>(Door{address, listen_on(address, patience)});
     generation->doors.push_back(std::move(door));
@@ -163,7 +166,7 @@ proc::ChildSpec Prefork::worker_spec(const std::shared_ptr<Generation>& generati
 
 // In the child. Of the parent's objects only what worker_spec keeps has a descriptor left.
 int Prefork::be_worker(Generation& generation, proc::ChildContext& context) {
-  Service& service = generation.service;
+  const Service& service = generation.service;
   Worker::Parts parts{.listeners = {},
                       .give = handed_over_.left,
                       .take = handed_over_.right,
@@ -228,9 +231,8 @@ void Prefork::on_generation_failed(const std::string& reason) {
   if (phase_ == Phase::stopping) return;
   if (!current_) {
     log_->critical("no worker could start: {}", reason);
-    phase_ = Phase::stopping;
     exit_code_ = 1;
-    return;
+    return stop_now();
   }
   next_ = nullptr;
   finish_reload(reason);
@@ -268,9 +270,10 @@ unsigned Prefork::living_workers() const {
   }));
 }
 
-// Not before the first workers are ready: a start-up is not given up half-way.
+// Not before the first workers are ready: a start-up is not given up half-way. Those that drain
+// already are told too: nobody is left to take what they would hand over.
 void Prefork::leave_work() {
-  if (phase_ == Phase::serving) supervisor_.retire_all(stop_plan(newest().service));
+  if (phase_ == Phase::serving) supervisor_.stop_all(stop_plan(newest().service));
 }
 
 // A log that cannot be opened ends no master: the old one stays in use.

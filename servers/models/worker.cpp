@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <exception>
+#include <limits>
 #include <string>
 #include <utility>
 #include <variant>
@@ -56,7 +57,7 @@ Worker::Worker(Parts parts)
       log_{parts_.make_logger()},
       no_sigpipe_{SIGPIPE, SIG_IGN},
       signals_{signals()},
-      accept_again_{loop_, [this] { watch_listeners(); }},
+      look_again_{loop_, [this] { look_again(); }},
       spare_{open_spare()},
       try_leaving_{loop_, [this] { send_leaving(); }},
       connections_{[this](std::exception_ptr error) {
@@ -75,7 +76,7 @@ int Worker::run(const MakeHandler& make_handler, proc::ChildContext& context) {
   // free.
   const Loop::Watch life_watch{loop_, context.life_fd(), Interest::read,
                                [this](const Readiness&) { ended_ = true; }};
-  watch_listeners();
+  look_again();
   context.ready();
   while (!ended_) {
     loop_.run_once(Deadline::never());
@@ -87,8 +88,11 @@ int Worker::run(const MakeHandler& make_handler, proc::ChildContext& context) {
 void Worker::end_turn() {
   for (const auto& call : at_turn_end_) call();
   slot().connections.store(connections_.size(), std::memory_order_relaxed);
-  if (draining_ && connections_.size() == 0 && leaving_.empty()) ended_ = true;
-  if (!draining_ && accepting_.empty() && !full() && accept_again_.deadline().is_never()) {
+  if (draining_) {
+    ended_ = ended_ || (connections_.size() == 0 && leaving_.empty());
+  } else if (full() && !accepting_.empty()) {
+    leave_listeners_to_siblings();
+  } else if (!full() && accepting_.empty() && look_again_.deadline().is_never()) {
     watch_listeners();
   }
 }
@@ -105,7 +109,7 @@ void Worker::obey(int signal_number) {
     case SIGUSR1:
       return reopen_logs();
     case SIGUSR2:
-      if (!accepting_.empty()) watch_listeners();
+      if (!draining_) look_again();
       return;
     default:
       return;
@@ -114,22 +118,33 @@ void Worker::obey(int signal_number) {
 
 // Adding a descriptor to epoll reports what waits there already: so this is also how a worker looks
 // again.
-void Worker::watch_listeners() {
-  accept_again_.cancel();
+void Worker::look_again() {
+  look_again_.cancel();
+  taking_.reset();
+  taking_ = std::make_unique<Loop::Watch>(loop_, parts_.take.fd(), Interest::read_exclusive,
+                                          [this](const Readiness&) { take_handed_over(); });
   accepting_.clear();
+  if (!full()) watch_listeners();
+}
+
+void Worker::watch_listeners() {
   for (const net::Listener* listener : parts_.listeners) {
     accepting_.push_back(std::make_unique<Loop::Watch>(
-        loop_, listener->fd(), Interest::read_exclusive,
-        [this, listener](const Readiness&) { accept_from(*listener, kAcceptAtOnce); }));
+        loop_, listener->fd(), Interest::read_exclusive, [this, listener](const Readiness&) {
+          accept_from(*listener, full() ? 0 : std::min(kAcceptAtOnce, room()));
+        }));
   }
-  accepting_.push_back(
-      std::make_unique<Loop::Watch>(loop_, parts_.take.fd(), Interest::read_exclusive,
-                                    [this](const Readiness&) { take_handed_over(); }));
+}
+
+// One more, beyond the limit, is taken from each: this worker alone may have been woken for it, and
+// nobody would wake a sibling.
+void Worker::leave_listeners_to_siblings() {
+  accepting_.clear();
+  for (const net::Listener* listener : parts_.listeners) accept_from(*listener, 1);
 }
 
 void Worker::accept_from(const net::Listener& listener, std::size_t at_most) {
   for (std::size_t accepted = 0; accepted < at_most; ++accepted) {
-    if (full() && !draining_) return pause_accepting();
     auto result = listener.try_accept();
     if (auto* socket = std::get_if<UniqueFd>(&result)) {
       begin_connection(std::move(*socket));
@@ -142,9 +157,7 @@ void Worker::accept_from(const net::Listener& listener, std::size_t at_most) {
                   listener.address().text(), error_text(error));
     }
     if (error == EMFILE || error == ENFILE) refuse_some(listener);
-    pause_accepting();
-    if (!draining_) accept_again_.set(Deadline::in(kPauseWhenShort));
-    return;
+    return pause_for_lack();
   }
 }
 
@@ -167,27 +180,32 @@ void Worker::refuse_some(const net::Listener& listener) {
   spare_ = open_spare();
 }
 
-void Worker::pause_accepting() {
+void Worker::pause_for_lack() {
   accepting_.clear();
+  taking_.reset();
+  if (!draining_) look_again_.set(Deadline::in(kPauseWhenShort));
 }
 
 void Worker::take_handed_over() {
   for (std::size_t taken = 0; taken < kAcceptAtOnce; ++taken) {
-    const bool more = take_one();
-    if (!spare_.valid()) {
-      pause_accepting();
-      return accept_again_.set(Deadline::in(kPauseWhenShort));
-    }
-    if (!more) return;
+    if (!has_spare()) return pause_for_lack();
+    if (!take_one()) return;
   }
 }
 
-// False: there is none. The reserve makes sure that there is room for the descriptor: one that
-// comes without room is lost.
+// Whether there is room for one descriptor more.
+bool Worker::has_spare() {
+  if (!spare_.valid()) spare_ = open_spare();
+  return spare_.valid();
+}
+
+// False: there is none. The reserve makes room for the descriptor: one that comes without room is
+// lost.
 bool Worker::take_one() {
   std::array<std::byte, 16> note;
   spare_.reset();
   auto received = parts_.take.try_receive(note);
+  if (received.descriptors_lost) log().error("a connection is lost: no descriptor was left for it");
   if (received.descriptor_count == 1) begin_connection(std::move(received.descriptors[0]));
   spare_ = open_spare();
   return received.outcome == ipc::Channel::Outcome::message;
@@ -210,17 +228,18 @@ void Worker::start_draining(bool hand_over) {
   if (!draining_) {
     draining_ = true;
     patience_ends_ = Deadline::in(parts_.graceful_timeout / 2);
-    accept_again_.cancel();
-    pause_accepting();
+    look_again_.cancel();
+    accepting_.clear();
+    taking_.reset();
     for (net::Listener* listener : parts_.listeners) {
-      accept_from(*listener, parts_.max_connections);
+      accept_from(*listener, std::numeric_limits<std::size_t>::max());
       listener->close();
     }
   }
   drain_.raise();
   if (hands_over_) return;
   keep_leaving();
-  while (take_one()) {
+  while (has_spare() && take_one()) {
   }
 }
 

@@ -100,10 +100,13 @@ class Worker {
  private:
   void watch_signals();
   void obey(int signal_number);
+  void look_again();
   void watch_listeners();
+  void leave_listeners_to_siblings();
   void accept_from(const net::Listener& listener, std::size_t at_most);
   void refuse_some(const net::Listener& listener);
-  void pause_accepting();
+  void pause_for_lack();
+  bool has_spare();
   void take_handed_over();
   bool take_one();
   void begin_connection(UniqueFd socket);
@@ -113,6 +116,7 @@ class Worker {
   void reopen_logs();
   void end_turn();
   bool full() const noexcept { return connections_.size() >= parts_.max_connections; }
+  std::size_t room() const noexcept { return parts_.max_connections - connections_.size(); }
 
   Parts parts_;
   std::shared_ptr<spdlog::logger> log_;
@@ -124,7 +128,8 @@ class Worker {
   std::vector<std::function<void()>> at_reopen_;
 
   std::vector<std::unique_ptr<Loop::Watch>> accepting_;  // empty while it does not accept
-  Loop::Timer accept_again_;
+  std::unique_ptr<Loop::Watch> taking_;  // also while it is full: they have no other place to go
+  Loop::Timer look_again_;
   UniqueFd spare_;  // in reserve, so that a client can be told when no descriptor is left
   bool refused_for_lack_ = false;
 

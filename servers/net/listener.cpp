@@ -80,7 +80,13 @@ Listener Listener::open(const Address& address, int backlog) {
 }
 
 Listener::Listener(UniqueFd socket, Address address)
-    : socket_{std::move(socket)}, address_{address}, opener_{::getpid()} {}
+    : socket_{std::move(socket)}, address_{address}, opener_{::getpid()} {
+  struct stat name{};
+  if (address_.is_unix() && ::lstat(address_.path().c_str(), &name) == 0) {
+    device_ = name.st_dev;
+    inode_ = name.st_ino;
+  }
+}
 
 Listener::Listener(Listener&&) noexcept = default;
 
@@ -89,6 +95,8 @@ Listener& Listener::operator=(Listener&& other) noexcept {
   socket_ = std::move(other.socket_);
   address_ = other.address_;
   opener_ = other.opener_;
+  device_ = other.device_;
+  inode_ = other.inode_;
   return *this;
 }
 
@@ -97,10 +105,17 @@ Listener::~Listener() {
 }
 
 void Listener::close() noexcept {
-  if (socket_.valid() && address_.is_unix() && opener_ == ::getpid()) {
+  if (socket_.valid() && address_.is_unix() && opener_ == ::getpid() && has_its_name()) {
     ::unlink(address_.path().c_str());
   }
   socket_.reset();
+}
+
+bool Listener::has_its_name() const noexcept {
+  if (!address_.is_unix()) return true;
+  struct stat name{};
+  return ::lstat(address_.path().c_str(), &name) == 0 && name.st_dev == device_ &&
+         name.st_ino == inode_;
 }
 
 std::variant<UniqueFd, int> Listener::try_accept() const {

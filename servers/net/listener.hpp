@@ -37,6 +37,10 @@ class Listener {
 
   void close() noexcept;  // as the destructor does; it may be called again
 
+  // Whether clients find this socket by its address: a Unix one's name may have been removed or
+  // replaced.
+  bool has_its_name() const noexcept;
+
   int fd() const noexcept { return socket_.fd(); }
   const Address& address() const noexcept { return address_; }  // with the port that was chosen
 
@@ -45,6 +49,8 @@ class Listener {
   UniqueFd socket_;
   Address address_;
   pid_t opener_;
+  dev_t device_ = 0;  // of a Unix socket's name
+  ino_t inode_ = 0;
 };
 
 }  // namespace procpool::net

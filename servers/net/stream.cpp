@@ -21,6 +21,9 @@ bool would_block(int error) noexcept {
 // between.
 constexpr std::size_t kMostAtOnce = std::size_t{1} << 20;
 
+// So is what a client sends faster than it can be answered.
+constexpr int kMostWithoutWaiting = 32;
+
 }  // namespace
 
 struct Stream::State {
@@ -61,6 +64,7 @@ struct Stream::State {
   }
 
   void resume() {
+    without_waiting = 0;
     std::exchange(pending, nullptr)->waiter_.resume();  // which may destroy this
   }
 
@@ -69,6 +73,7 @@ struct Stream::State {
   std::optional<Loop::Watch> watch;
   Loop::Timer timer;
   Operation* pending = nullptr;
+  int without_waiting = 0;    // operations since the last wait
   bool maybe_unread = false;  // false: the last read took all that was there
 };
 
@@ -112,6 +117,11 @@ UniqueFd Stream::release() {
   UniqueFd socket = std::move(state_->socket);
   state_.reset();
   return socket;
+}
+
+bool Stream::Operation::await_ready() {
+  if (interrupt_raised()) return attempt();
+  return ++state_.without_waiting <= kMostWithoutWaiting && attempt();
 }
 
 void Stream::Operation::await_suspend(std::coroutine_handle<> waiter) {

@@ -44,7 +44,7 @@ struct IoResult {
 // given away with release().
 //
 // The operations are awaitables and not coroutines: they allocate nothing, and one that need not
-// wait does not suspend.
+// wait does not suspend; but after some of them in a row the others of the loop have their turn.
 class Stream {
  public:
   Stream(Loop& loop, UniqueFd socket);
@@ -96,7 +96,7 @@ class Stream::Operation : private Interrupt::Waiter {
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
 
-  bool await_ready() { return attempt(); }
+  bool await_ready();
   void await_suspend(std::coroutine_handle<> waiter);
   IoResult await_resume() const noexcept { return result_; }
 

@@ -59,6 +59,12 @@ class PidFileTest : public testing::Test {
   std::string path_ = dir_.path() / "x.pid";
 };
 
+TEST_F(PidFileTest, refuses_what_is_no_regular_file_and_leaves_it_there) {
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_NE(try_to_hold(), "");
+  EXPECT_TRUE(std::filesystem::exists(path_));
+}
+
 TEST_F(PidFileTest, says_who_runs_while_it_lives_and_is_removed_at_the_end) {
   {
     const PidFile file{path_};

@@ -218,7 +218,7 @@ TEST_F(OptionsFile, that_is_wrong_is_named_with_line_and_key) {
   expect_complaint("listen = [\"x\"]", where + ":1 \"listen\": address \"x\"");
   expect_complaint("workers = 1.5", where + ":1 \"workers\": must be an integer or a string");
   expect_complaint("workers = true", where + ":1 \"workers\": must be");
-  expect_complaint("workers = 0", where + ":1 \"workers\": must be a whole number from 1 to 1024");
+  expect_complaint("workers = 0", where + ":1 \"workers\": must be a whole number from 1 to 256");
   expect_complaint("max-body = \"1\"", where + ":1 \"max-body\": must be an integer");
   expect_complaint("max-body = -1", where + ":1 \"max-body\": must be a whole number from 0");
   expect_complaint("idle-timeout = inf", where + ":1 \"idle-timeout\": must be a time");

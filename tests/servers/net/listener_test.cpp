@@ -115,6 +115,18 @@ TEST(Listener, leaves_a_unix_socket_alone_on_which_somebody_listens) {
   EXPECT_TRUE(connect_to(address).valid());
 }
 
+TEST(Listener, leaves_a_name_that_is_another_sockets_by_now) {
+  const test::TempDir dir;
+  const auto address = Address::parse("unix:" + (dir.path() / "x.sock").string());
+  auto first = Listener::open(address);
+  EXPECT_TRUE(first.has_its_name());
+  std::filesystem::remove(address.path());
+  const auto second = Listener::open(address);
+  EXPECT_FALSE(first.has_its_name());
+  first.close();
+  EXPECT_TRUE(connect_to(address).valid());
+}
+
 TEST(Listener, does_not_remove_a_file_that_is_no_socket) {
   const test::TempDir dir;
   const auto path = dir.path() / "precious";

@@ -176,6 +176,20 @@ TEST_F(StreamTest, does_not_spin_on_input_that_nobody_asks_for) {
   EXPECT_LT(turns, 10);
 }
 
+TEST_F(StreamTest, lets_the_others_have_their_turn_when_a_client_never_lets_it_wait) {
+  std::size_t bytes = 0;
+  std::array<char, 16> buffer;
+  start([&]() -> Task<> {
+    while (bytes < 16 * 1000) bytes += (co_await near_->read_some(buffer, Deadline::never())).bytes;
+  });
+  send(std::string(16 * 1000, 'x'));
+  bool had_its_turn = false;
+  Loop::Timer other{loop_, [&] { had_its_turn = bytes < 16 * 1000; }};
+  other.set(Deadline::now());
+  run();
+  EXPECT_TRUE(had_its_turn);
+}
+
 TEST_F(StreamTest, sends_a_part_of_a_file) {
   const test::TempDir dir;
   const auto path = dir.path() / "file";
