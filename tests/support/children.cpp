@@ -7,7 +7,6 @@
 
 #include <cctype>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <sstream>
@@ -25,8 +24,9 @@ struct Process {
 };
 
 std::optional<Process> read_process(const std::string& pid) {
-  std::ifstream file{"/proc/" + pid + "/stat"};
-  const std::string stat{std::istreambuf_iterator<char>{file}, {}};
+  std::ostringstream content;
+  content << std::ifstream{"/proc/" + pid + "/stat"}.rdbuf();  // it may vanish while it is read
+  const std::string stat = content.str();
   const auto name_begin = stat.find('(');
   const auto name_end = stat.rfind(')');
   if (name_begin == std::string::npos || name_end == std::string::npos) return std::nullopt;
