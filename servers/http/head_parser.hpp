@@ -31,8 +31,8 @@ struct HeadLimits {
 // the answer to HEAD has no body and the log has its line. While `incomplete` the Request is of no
 // use.
 //
-// More than Fields::kCapacity fields: 431. A body that is announced is not judged by its size here
-// but for a number beyond 2^64: 413.
+// More than Fields::kCapacity fields: 431. A body that is announced is not judged by its size here,
+// unless that is a number beyond 2^64: 400.
 //
 // A value, of one thread. Where it stopped is kept as offsets: the input may move between calls.
 class HeadParser {
