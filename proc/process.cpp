@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <memory>
@@ -115,6 +116,7 @@ int enter_program(void* plan) noexcept {
 }
 
 constexpr std::size_t kStackSize = 256 * 1024;
+constexpr std::chrono::milliseconds kSetUpLimit{5'000};
 
 }  // namespace
 
@@ -149,12 +151,17 @@ class Process::Start {
   }
 
   // Until the forked child has said something or ended. Not for the end of file alone: a child that
-  // another thread forks at this moment may hold the pipe open.
-  void await_report(const Process& child) {
+  // another thread forks at this moment may hold the pipe open. One that is stopped (SIGSTOP)
+  // before its body begins is given up, because its parent waits here.
+  void await_report(Process& child) {
     std::array<pollfd, 2> either{{{reader_.fd(), POLLIN, 0}, {child.fd(), POLLIN, 0}}};
-    if (retry_eintr([&] { return ::poll(either.data(), either.size(), -1); }) < 0) {
-      throw_errno("poll", "child set-up");
-    }
+    const auto limit = static_cast<int>(kSetUpLimit.count());
+    const int ready = retry_eintr([&] { return ::poll(either.data(), either.size(), limit); });
+    if (ready < 0) throw_errno("poll", "child set-up");
+    if (ready > 0) return;
+    child.signal(SIGKILL);
+    child.wait();
+    throw_errno("fork", plan_.options->name, ETIMEDOUT);
   }
 
   // Reaps the child and throws if one of its steps failed.
