@@ -75,7 +75,7 @@ Listener Listener::open(const Address& address, int backlog) {
   if (address.family() == AF_INET6) set_option(socket.fd(), IPPROTO_IPV6, IPV6_V6ONLY, 0, address);
   bind(socket.fd(), address);
   if (::listen(socket.fd(), backlog) < 0) throw_errno("listen", address.text());
-  Address bound = Address::local_of(socket.fd());
+  const Address bound = Address::local_of(socket.fd());
   return Listener{std::move(socket), bound};
 }
 

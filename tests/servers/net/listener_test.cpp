@@ -21,7 +21,7 @@ namespace {
 
 UniqueFd connect_to(const Address& address) {
   UniqueFd socket{::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)};
-  if (::connect(socket.fd(), address.data(), address.size()) < 0) return UniqueFd{};
+  if (!socket.valid() || ::connect(socket.fd(), address.data(), address.size()) < 0) return {};
   return socket;
 }
 
