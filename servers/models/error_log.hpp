@@ -1,9 +1,8 @@
 // The error log of a server: one per process, to a file or to standard error.
 //
-//   auto log = make_error_log("procpool-httpd", "/var/log/x.log");      // "-": standard error
+//   make_log_file("/var/log/x.log", credentials);             // in the master, before the workers
+//   auto log = make_error_log("procpool-httpd", "/var/log/x.log");        // "-": standard error
 //   log->error("accept on {}: {}", address.text(), reason);
-//   make_log_file("/var/log/x.log", credentials);                       // in the master, before
-//   the workers
 #pragma once
 
 #include <memory>

@@ -144,7 +144,6 @@ std::shared_ptr<Prefork::Generation> Prefork::open(Service service) const {
 }
 
 void Prefork::start(std::shared_ptr<Generation> next) {
-  if (next->service.prepare_logs) next->service.prepare_logs();
   next_ = std::move(next);
   const Service& old = current_ ? current_->service : next_->service;
   std::vector<proc::ChildSpec> workers(next_->service.workers, worker_spec(next_));

@@ -131,7 +131,7 @@ void Worker::watch_listeners() {
   for (const net::Listener* listener : parts_.listeners) {
     accepting_.push_back(std::make_unique<Loop::Watch>(
         loop_, listener->fd(), Interest::read_exclusive, [this, listener](const Readiness&) {
-          accept_from(*listener, full() ? 0 : std::min(kAcceptAtOnce, room()));
+          accept_from(*listener, std::min(kAcceptAtOnce, room()));
         }));
   }
 }

@@ -2,12 +2,14 @@
 //
 //   Handler make_echo(Worker& worker) {
 //     return [&worker](net::Stream stream) -> net::Task<> {
-//       while (!(co_await stream.readable(Deadline::in(60s), worker.drain())).failed()) co_await
-//       echo(stream); if (worker.drain().raised()) worker.hand_over(std::move(stream));
+//       auto idle = [&] { return stream.readable(Deadline::in(60s), worker.drain()); };
+//       while (!(co_await idle()).failed()) co_await echo(stream);
+//       if (worker.drain().raised()) worker.hand_over(std::move(stream));
 //     };
 //   }
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -98,7 +100,6 @@ class Worker {
   void at_reopen(std::function<void()> call) { at_reopen_.push_back(std::move(call)); }
 
  private:
-  void watch_signals();
   void obey(int signal_number);
   void look_again();
   void watch_listeners();
@@ -115,8 +116,11 @@ class Worker {
   void keep_leaving();
   void reopen_logs();
   void end_turn();
-  bool full() const noexcept { return connections_.size() >= parts_.max_connections; }
-  std::size_t room() const noexcept { return parts_.max_connections - connections_.size(); }
+  bool full() const noexcept { return room() == 0; }
+  std::size_t room() const noexcept {
+    return parts_.max_connections -
+           std::min<std::size_t>(parts_.max_connections, connections_.size());
+  }
 
   Parts parts_;
   std::shared_ptr<spdlog::logger> log_;
