@@ -20,6 +20,7 @@
 #include "servers/http/options.hpp"
 #include "servers/http/protocol.hpp"
 #include "servers/models/error_log.hpp"
+#include "servers/models/log_file.hpp"
 #include "servers/models/prefork.hpp"
 
 namespace {

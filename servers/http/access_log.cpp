@@ -12,6 +12,7 @@
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "servers/http/detail/grammar.hpp"
+#include "servers/models/log_file.hpp"
 
 namespace procpool::http {
 namespace {
@@ -42,15 +43,17 @@ void append_number(std::uint64_t value, std::string& out) {
   out.append(digits.data(), end);
 }
 
-// A description of our own, so that O_NONBLOCK concerns nobody else: whoever empties a pipe slowly,
-// or a FIFO never, must not stop the server. A socket cannot be opened again, and is shared.
+// Standard output anew, so that its O_NONBLOCK concerns nobody else: whoever empties a pipe slowly
+// must not stop the server. A socket cannot be opened again, and is shared.
 UniqueFd open_log(const std::string& path) {
-  const char* const name = path == "-" ? "/proc/self/fd/1" : path.c_str();
-  constexpr int kFlags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK;
-  UniqueFd file{retry_eintr([&] { return ::open(name, kFlags, 0640); })};
-  if (!file.valid() && path == "-") file.reset(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
-  if (!file.valid()) throw_errno("open the access log", path);
-  return file;
+  if (path != "-") return models::open_log_file(path);
+  try {
+    return models::open_log_file("/proc/self/fd/1");
+  } catch (const Error&) {
+    UniqueFd shared{::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)};
+    if (!shared.valid()) throw_errno("open the access log", path);
+    return shared;
+  }
 }
 
 }  // namespace

@@ -1,9 +1,7 @@
 #include "servers/models/error_log.hpp"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,30 +15,17 @@
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/base/unique_fd.hpp"
+#include "servers/models/log_file.hpp"
 
 namespace procpool::models {
 namespace {
-
-constexpr mode_t kMode = 0640;
-
-// O_NONBLOCK: a FIFO without a reader is refused, and a full one says so.
-UniqueFd open_for_appending(const std::string& path, int more_flags = 0) {
-  const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK;
-  return UniqueFd{::open(path.c_str(), flags | more_flags, kMode)};
-}
-
-UniqueFd open_log(const std::string& path) {
-  UniqueFd file = open_for_appending(path);
-  if (!file.valid()) throw_errno("open", path);
-  return file;
-}
 
 // spdlog's own file sink opens its file without close-on-exec.
 class DescriptorSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
  public:
   explicit DescriptorSink(std::string path)
       : path_{std::move(path)},
-        opened_{path_ == "-" ? UniqueFd{} : open_log(path_)},
+        opened_{path_ == "-" ? UniqueFd{} : open_log_file(path_)},
         fd_{path_ == "-" ? STDERR_FILENO : opened_.fd()} {}
 
  private:
@@ -82,18 +67,6 @@ std::shared_ptr<spdlog::logger> make_error_log(const std::string& name, const st
   auto log = std::make_shared<spdlog::logger>(name, std::make_shared<DescriptorSink>(path));
   log->set_pattern("%Y-%m-%d %H:%M:%S.%e [%P] %l: %v");
   return log;
-}
-
-void make_log_file(const std::string& path, const std::optional<proc::Credentials>& owner) {
-  const UniqueFd file = open_for_appending(path, owner ? O_NOFOLLOW : 0);
-  if (!file.valid()) {
-    if (errno == ELOOP && owner) return;
-    throw_errno("open", path);
-  }
-  struct stat facts{};
-  if (!owner || ::fstat(file.fd(), &facts) < 0 || !S_ISREG(facts.st_mode) || facts.st_nlink != 1)
-    return;
-  if (::fchown(file.fd(), owner->uid, owner->gid) < 0) throw_errno("chown", path);
 }
 
 }  // namespace procpool::models
