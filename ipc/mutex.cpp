@@ -1,77 +1,78 @@
 #include "ipc/mutex.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 
 #include "ipc/base/error.hpp"
+#include "ipc/base/event_count.hpp"
+#include "ipc/base/futex.hpp"
 
 namespace procpool::ipc {
 namespace {
 
-void check(const char* operation, int error) {
-  if (error != 0) throw_errno(operation, "mutex", error);
-}
+// How long an owner that runs on another processor is waited for awake: about as long as a sleep
+// and a wake-up would cost.
+constexpr int kSpins = 100;
 
-timespec to_timespec(Deadline deadline) {
-  const auto since_boot = deadline.time().time_since_epoch();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(since_boot);
-  return {.tv_sec = seconds.count(), .tv_nsec = (since_boot - seconds).count()};
+// After the first sleep the owner is asked for its death, which costs more than such a sleep; so
+// those who are only slow are not, and a dead one is not waited for in full.
+constexpr std::chrono::milliseconds kFirstSleep{2};
+
+// The half that holds the id and the flags, which is all that changes under a sleeper.
+const std::atomic<std::uint32_t>& lower_half(const std::atomic<std::uint64_t>& word) {
+  static_assert(std::endian::native == std::endian::little);
+  return reinterpret_cast<const std::atomic<std::uint32_t>&>(word);
 }
 
 }  // namespace
 
-Mutex::Mutex() {
-  pthread_mutexattr_t attributes;
-  check("initialise", ::pthread_mutexattr_init(&attributes));
-  check("initialise", ::pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_ERRORCHECK));
-  check("initialise", ::pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED));
-  check("initialise", ::pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST));
-  check("initialise", ::pthread_mutex_init(&mutex_, &attributes));
-  ::pthread_mutexattr_destroy(&attributes);
+// In one step, so that whoever is killed after it leaves a lock that says whose it was.
+bool Mutex::take_over() {
+  std::uint64_t word = word_.load(std::memory_order_relaxed);
+  if (word == 0) return acquire();
+  const Owner me = Owner::this_thread();
+  if (Owner{word} == me) throw_errno("lock", "mutex", EDEADLK);
+  if (!Owner{word}.thread_is_dead()) return false;
+  const std::uint64_t taken = me.word() | kTakenOver | (word & kWaiters);
+  if (!word_.compare_exchange_strong(word, taken, std::memory_order_acquire)) return false;
+  takeovers_.fetch_add(1, std::memory_order_relaxed);
+  return true;
 }
 
-void Mutex::lock() {
-  try_lock_by(Deadline::never());
-}
-
-bool Mutex::try_lock() {
-  return acquired(::pthread_mutex_trylock(&mutex_));
-}
-
-// A wake-up can be lost: its waiter is killed after it was woken, and a third process takes the
-// lock before the dead one is noticed, without knowing that there are more waiters (so in Linux up
-// to 6.18, handle_futex_death). The others then sleep beside a free lock, so nobody sleeps long.
-bool Mutex::try_lock_by(Deadline deadline) {
-  if (try_lock()) return true;  // without a look at the clock, which costs as much as the lock
+// Whoever has slept takes the lock with kWaiters: others may sleep that it does not know of.
+bool Mutex::lock_by(Deadline deadline) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (word_.load(std::memory_order_relaxed) == 0 && acquire()) return true;
+    spin_pause();
+  }
+  std::chrono::milliseconds sleep = kFirstSleep;
   for (;;) {
-    const Deadline next_look = std::min(deadline, Deadline::in(kLongestSleep));
-    const timespec time = to_timespec(next_look);
-    if (acquired(::pthread_mutex_clocklock(&mutex_, CLOCK_MONOTONIC, &time))) return true;
-    if (deadline.expired()) return false;
+    std::uint64_t word = word_.load(std::memory_order_relaxed);
+    if (word == 0) {
+      if (acquire(kWaiters)) return true;
+      continue;
+    }
+    if (Owner{word} == Owner::this_thread()) throw_errno("lock", "mutex", EDEADLK);
+    if ((word & kWaiters) == 0 &&
+        !word_.compare_exchange_weak(word, word | kWaiters, std::memory_order_relaxed)) {
+      continue;
+    }
+    word |= kWaiters;
+    futex_wait(lower_half(word_), static_cast<std::uint32_t>(word),
+               std::min(deadline, Deadline::in(sleep)));
+    sleep = kLongestSleep;
+    if (word_.load(std::memory_order_relaxed) == word && take_over()) return true;
+    if (deadline.expired()) return acquire(kWaiters);
   }
 }
 
-void Mutex::unlock() {
-  check("unlock", ::pthread_mutex_unlock(&mutex_));
+void Mutex::wake_next() noexcept {
+  futex_wake(lower_half(word_), 1);
 }
 
-bool Mutex::acquired(int result) {
-  switch (result) {
-    case 0:
-      if (took_over_) took_over_ = false;  // of the owner before
-      return true;
-    case EOWNERDEAD:
-      // Whoever is killed before the lock is consistent leaves it to the next one as it was.
-      took_over_ = true;
-      takeovers_.fetch_add(1, std::memory_order_relaxed);
-      check("recover", ::pthread_mutex_consistent(&mutex_));
-      return true;
-    case EBUSY:
-    case ETIMEDOUT:
-      return false;
-    default:
-      throw_errno("lock", "mutex", result);
-  }
+void Mutex::refuse_unlock() {
+  throw_errno("unlock", "mutex", EPERM);
 }
 
 }  // namespace procpool::ipc

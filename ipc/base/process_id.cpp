@@ -1,52 +1,22 @@
 #include "ipc/base/process_id.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
-#include <charconv>
 #include <string>
 
+#include "ipc/base/detail/proc_stat.hpp"
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 
 namespace procpool {
 namespace {
 
-constexpr int kFieldsBetweenNameAndStartTime = 20;
-
-// The name of the program, in brackets, may itself hold spaces and brackets: the last one ends it.
-std::optional<std::uint64_t> start_time_in(std::string_view stat) {
-  const auto name_end = stat.rfind(')');
-  if (name_end == std::string_view::npos) return std::nullopt;
-  std::string_view rest = stat.substr(name_end + 1);
-  for (int field = 0; field < kFieldsBetweenNameAndStartTime; ++field) {
-    const auto space = rest.find(' ');
-    if (space == std::string_view::npos) return std::nullopt;
-    rest.remove_prefix(space + 1);
-  }
-  std::uint64_t ticks = 0;
-  const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), ticks);
-  if (parsed.ec != std::errc{}) return std::nullopt;
-  return ticks;
-}
-
 std::optional<std::uint64_t> start_time_of(pid_t pid) {
-  const std::string path = "/proc/" + std::to_string(pid) + "/stat";
-  const UniqueFd file{retry_eintr([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); })};
-  if (!file.valid()) {
-    if (errno == ENOENT) return std::nullopt;
-    throw_errno("open", path);
-  }
-  std::array<char, 1024> text;
-  const ssize_t n = retry_eintr([&] { return ::read(file.fd(), text.data(), text.size()); });
-  if (n < 0) {
-    if (errno == ESRCH) return std::nullopt;
-    throw_errno("read", path);
-  }
-  return start_time_in({text.data(), static_cast<std::size_t>(n)});
+  const auto stat = detail::read_proc_stat(pid);
+  if (!stat) return std::nullopt;
+  return stat->start_time;
 }
 
 int pidfd_open(pid_t pid) noexcept {

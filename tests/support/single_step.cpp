@@ -13,6 +13,7 @@
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
+#include "ipc/base/owner.hpp"
 
 namespace procpool::test {
 namespace {
@@ -25,6 +26,9 @@ void mark() {
 }
 
 void run_traced(const std::function<void()>& operation) {
+  // A child learns who it is by thousands of instructions in which it holds nothing yet.
+  static_cast<void>(Owner::this_thread());
+  static_cast<void>(Owner::this_process());
   if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) < 0) throw_errno("ptrace", "PTRACE_TRACEME");
   mark();
   operation();

@@ -19,6 +19,7 @@ namespace procpool::test {
 // A forked child that executes `operation` one machine instruction at a time (PTRACE_SINGLESTEP),
 // libc and inlined code included; a system call is one step. Call the operation once before in the
 // test process, or the dynamic linker's first look-up of each function is stepped through as well.
+// The child has asked for its Owner before.
 // For one thread: the tracer is the thread that made it.
 class SteppedChild {
  public:

@@ -1,0 +1,57 @@
+#include "ipc/base/detail/proc_stat.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <string_view>
+
+#include "ipc/base/error.hpp"
+#include "ipc/base/io.hpp"
+#include "ipc/base/unique_fd.hpp"
+
+namespace procpool::detail {
+namespace {
+
+constexpr int kFieldsBetweenStateAndStartTime = 19;
+
+// The name of the program, in brackets, may itself hold spaces and brackets: the last one ends it.
+std::optional<ProcStat> parse(std::string_view stat) {
+  const auto name_end = stat.rfind(')');
+  if (name_end == std::string_view::npos || stat.size() < name_end + 3) return std::nullopt;
+  std::string_view rest = stat.substr(name_end + 2);
+  const char state = rest.front();
+  for (int field = 0; field < kFieldsBetweenStateAndStartTime; ++field) {
+    const auto space = rest.find(' ');
+    if (space == std::string_view::npos) return std::nullopt;
+    rest.remove_prefix(space + 1);
+  }
+  std::uint64_t ticks = 0;
+  const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), ticks);
+  if (parsed.ec != std::errc{}) return std::nullopt;
+  return ProcStat{.state = state, .start_time = ticks};
+}
+
+}  // namespace
+
+std::optional<ProcStat> read_proc_stat(pid_t id) {
+  std::array<char, 32> path{};
+  std::snprintf(path.data(), path.size(), "/proc/%d/stat", id);
+  const UniqueFd file{retry_eintr([&] { return ::open(path.data(), O_RDONLY | O_CLOEXEC); })};
+  if (!file.valid()) {
+    if (errno == ENOENT || errno == ESRCH) return std::nullopt;
+    throw_errno("open", path.data());
+  }
+  std::array<char, 1024> text;
+  const ssize_t n = retry_eintr([&] { return ::read(file.fd(), text.data(), text.size()); });
+  if (n < 0) {
+    if (errno == ESRCH) return std::nullopt;
+    throw_errno("read", path.data());
+  }
+  return parse({text.data(), static_cast<std::size_t>(n)});
+}
+
+}  // namespace procpool::detail

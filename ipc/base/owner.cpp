@@ -1,0 +1,76 @@
+#include "ipc/base/owner.hpp"
+
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+
+#include "ipc/base/detail/proc_stat.hpp"
+#include "ipc/base/error.hpp"
+#include "ipc/base/io.hpp"
+#include "ipc/base/unique_fd.hpp"
+
+namespace procpool {
+namespace {
+
+// Of the thread's own; zero until it asks. A child of fork has one thread, with a copy of these.
+constinit thread_local std::uint64_t own_thread = 0;
+constinit thread_local std::uint64_t own_process = 0;
+
+void forget_who_we_were() {
+  own_thread = 0;
+  own_process = 0;
+}
+
+constexpr std::uint64_t word_of(pid_t id, std::uint64_t start_time) {
+  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(id)) | start_time << 32U;
+}
+
+std::uint64_t identify(pid_t id) {
+  static const int registered = ::pthread_atfork(nullptr, nullptr, forget_who_we_were);
+  if (registered != 0) throw_errno("pthread_atfork", {}, registered);
+  const auto stat = detail::read_proc_stat(id);
+  if (!stat) throw_errno("read", "/proc/self/stat", ENOENT);
+  return word_of(id, stat->start_time);
+}
+
+bool id_exists(pid_t id) {
+  return id > 0 && (::kill(id, 0) == 0 || errno != ESRCH);
+}
+
+}  // namespace
+
+Owner Owner::this_thread() {
+  if (own_thread == 0) own_thread = identify(::gettid());
+  return Owner{own_thread};
+}
+
+Owner Owner::this_process() {
+  if (own_process == 0) own_process = identify(::getpid());
+  return Owner{own_process};
+}
+
+bool Owner::thread_is_dead() const {
+  const auto stat = detail::read_proc_stat(id());
+  if (!stat) return !id_exists(id());
+  return stat->state == 'Z' || stat->state == 'X' || word_of(id(), stat->start_time) != word_;
+}
+
+bool Owner::process_is_dead() const {
+  // The pidfd comes first: if it is of a later process, so is the start time read after it.
+  const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, id(), 0))};
+  if (!pidfd.valid()) {
+    // EINVAL: the id is a thread's by now, and no process's.
+    if (errno == ESRCH || errno == EINVAL) return true;
+    throw_errno("pidfd_open", std::to_string(id()));
+  }
+  if (wait_ready(pidfd.fd(), POLLIN, Deadline::now()) != 0) return true;
+  const auto stat = detail::read_proc_stat(id());
+  return stat && word_of(id(), stat->start_time) != word_;
+}
+
+}  // namespace procpool
