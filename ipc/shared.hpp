@@ -8,13 +8,12 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <new>
 #include <string_view>
 #include <type_traits>
-#include <typeinfo>
 #include <utility>
 
+#include "ipc/detail/type_hash.hpp"
 #include "ipc/shared_memory.hpp"
 
 namespace procpool::ipc {
@@ -61,18 +60,8 @@ class Shared {
 
   static void construct(std::byte* at) { new (at) T; }
 
-  // FNV-1a over the type's name, which gcc and clang spell alike (Itanium C++ ABI), its size and
-  // alignment. Two programs that give one name to types of one size but with other members are not
-  // told apart.
   static SharedMemory::Layout layout() noexcept {
-    std::uint64_t hash = 0xcbf29ce484222325;
-    const auto mix = [&hash](std::uint64_t value) { hash = (hash ^ value) * 0x100000001b3; };
-    for (const char character : std::string_view{typeid(T).name()}) {
-      mix(static_cast<unsigned char>(character));
-    }
-    mix(sizeof(T));
-    mix(alignof(T));
-    return {.hash = hash, .size = sizeof(T)};
+    return {.hash = detail::hash_of_type<T>(), .size = sizeof(T)};
   }
 
   SharedMemory memory_;

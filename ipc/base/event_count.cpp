@@ -10,15 +10,12 @@ void EventCount::wait(std::uint32_t seen, Deadline deadline) {
   futex_wait(word_, seen, std::min(deadline, Deadline::in(kLongestSleep)));
 }
 
-void EventCount::notify_all() noexcept {
-  if ((word_.load() & kSleepers) != 0) wake(kEverybody);
-}
-
 // Whoever prepares to wait while the flag is taken away finds another word than it has seen, and
 // does not sleep.
-void EventCount::wake(int count) noexcept {
+void EventCount::wake(std::size_t count) noexcept {
+  const int most = static_cast<int>(std::min<std::size_t>(count, kEverybody));
   std::uint32_t notified = word_.fetch_add(kNotification) + kNotification;
-  if (futex_wake(word_, count) < count) {
+  if (futex_wake(word_, most) < most) {
     word_.compare_exchange_strong(notified, notified & ~kSleepers);
   }
 }

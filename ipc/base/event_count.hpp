@@ -10,7 +10,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
 
 #include "ipc/base/deadline.hpp"
 
@@ -34,17 +36,18 @@ class EventCount {
   // or kLongestSleep. May return for no reason: the caller looks again. Throws Error.
   void wait(std::uint32_t seen, Deadline deadline);
 
-  // Costs a load when nobody sleeps.
-  void notify_one() noexcept {
-    if ((word_.load() & kSleepers) != 0) wake(1);
+  // Wakes up to `count` of those who sleep. Costs a load when nobody does.
+  void notify(std::size_t count) noexcept {
+    if ((word_.load() & kSleepers) != 0) wake(count);
   }
-  void notify_all() noexcept;
+  void notify_one() noexcept { notify(1); }
+  void notify_all() noexcept { notify(std::numeric_limits<std::size_t>::max()); }
 
  private:
   static constexpr std::uint32_t kSleepers = 1;  // there may be some
   static constexpr std::uint32_t kNotification = 2;
 
-  void wake(int count) noexcept;
+  void wake(std::size_t count) noexcept;
 
   std::atomic<std::uint32_t> word_ = 0;
 };
