@@ -113,6 +113,10 @@ class QueueBase {
     ring_->publish(range);
     ring_bell();
   }
+  void publish_one(std::uint64_t position) {
+    ring_->publish_one(position);
+    ring_bell();
+  }
   // What is not committed is abandoned, and what was read is given back, whatever is thrown.
   void abandon(const Range& range) {
     ring_->abandon(range);
@@ -190,9 +194,11 @@ class Queue : public QueueBase {
   // Takes the oldest message. pop() waits for one. nullopt: closed and empty; or empty, or timed
   // out. Throws what Codec<T>::decode throws; the message is gone then.
   std::optional<T> pop() { return pop_until(Deadline::never()); }
-  std::optional<T> try_pop() { return taken(try_claim_messages(1)); }
+  std::optional<T> try_pop() {
+    return pop_by([&] { return try_claim_messages(1); });
+  }
   std::optional<T> pop_until(Deadline deadline) {
-    return taken(ring().claim_messages(1, deadline));
+    return pop_by([&] { return ring().claim_messages(1, deadline); });
   }
   template <typename Rep, typename Period>
   std::optional<T> pop_for(std::chrono::duration<Rep, Period> time) {
@@ -313,10 +319,14 @@ class Queue : public QueueBase {
   template <typename ClaimSpace>
   bool push_by(const T& message, ClaimSpace claim_space) {
     if constexpr (kTrivial) {
-      const Claim claim = claim_space(Wanted{});
-      if (claim.outcome != Outcome::claimed) return false;
-      std::memcpy(ring().cell(claim.range.position), std::addressof(message), sizeof(T));
-      publish(claim.range);
+      std::uint64_t position = 0;
+      if (!ring().claim_one_space(position)) {
+        const Claim claim = claim_space(Wanted{});
+        if (claim.outcome != Outcome::claimed) return false;
+        position = claim.range.position;
+      }
+      std::memcpy(ring().cell(position), std::addressof(message), sizeof(T));
+      publish_one(position);
     } else {
       std::vector<std::byte> bytes;
       Codec<T>::encode(message, bytes);
@@ -343,6 +353,18 @@ class Queue : public QueueBase {
       pushed += range.slots;
     }
     return pushed;
+  }
+
+  template <typename ClaimMessage>
+  std::optional<T> pop_by(ClaimMessage claim_message) {
+    if constexpr (kTrivial) {
+      if (std::uint64_t position = 0; ring().claim_one_message(position)) {
+        std::optional<T> message{Codec<T>::decode({ring().cell(position), sizeof(T)})};
+        ring().release_one(position);
+        return message;
+      }
+    }
+    return taken(claim_message());
   }
 
   std::optional<T> taken(const Claim& claim) {

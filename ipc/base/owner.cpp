@@ -17,13 +17,10 @@
 namespace procpool {
 namespace {
 
-// Of the thread's own; zero until it asks. A child of fork has one thread, with a copy of these.
-constinit thread_local std::uint64_t own_thread = 0;
-constinit thread_local std::uint64_t own_process = 0;
-
+// A child of fork has one thread, with a copy of these.
 void forget_who_we_were() {
-  own_thread = 0;
-  own_process = 0;
+  detail::own_thread = 0;
+  detail::own_process = 0;
 }
 
 constexpr std::uint64_t word_of(pid_t id, std::uint64_t start_time) {
@@ -44,14 +41,12 @@ bool id_exists(pid_t id) {
 
 }  // namespace
 
-Owner Owner::this_thread() {
-  if (own_thread == 0) own_thread = identify(::gettid());
-  return Owner{own_thread};
+std::uint64_t Owner::identify_thread() {
+  return detail::own_thread = identify(::gettid());
 }
 
-Owner Owner::this_process() {
-  if (own_process == 0) own_process = identify(::getpid());
-  return Owner{own_process};
+std::uint64_t Owner::identify_process() {
+  return detail::own_process = identify(::getpid());
 }
 
 bool Owner::thread_is_dead() const {

@@ -12,6 +12,12 @@
 
 namespace procpool {
 
+namespace detail {
+// The calling thread's own words; 0: it has not asked yet, or it is the child of a fork.
+inline constinit thread_local std::uint64_t own_thread = 0;
+inline constinit thread_local std::uint64_t own_process = 0;
+}  // namespace detail
+
 // A thread, or a process, of this machine since its boot: its id (gettid(2), getpid(2)) and the
 // moment when it started, which tells it from a later one with the same id. The id and the flags of
 // the user stand in the lower half, so a futex on it changes with either. A value. All who use one
@@ -28,10 +34,14 @@ class Owner {
 
   // The calling thread. The first call of each thread reads /proc and may throw Error; later ones
   // cost a load. A child of fork(3) is somebody else.
-  static Owner this_thread();
+  static Owner this_thread() {
+    return Owner{detail::own_thread != 0 ? detail::own_thread : identify_thread()};
+  }
 
   // The calling process. As this_thread().
-  static Owner this_process();
+  static Owner this_process() {
+    return Owner{detail::own_process != 0 ? detail::own_process : identify_process()};
+  }
 
   constexpr std::uint64_t word() const noexcept { return word_; }  // without flags; 0: nobody
   constexpr pid_t id() const noexcept { return static_cast<pid_t>(word_ & 0x3fffff); }
@@ -48,6 +58,9 @@ class Owner {
   friend constexpr bool operator==(Owner, Owner) = default;
 
  private:
+  static std::uint64_t identify_thread();
+  static std::uint64_t identify_process();
+
   std::uint64_t word_;
 };
 

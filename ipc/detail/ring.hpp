@@ -39,12 +39,16 @@ struct RingState {
     std::uint64_t lost_by_consumers = 0;
   };
 
+  // What producers write at every message, what consumers do, and what either tells the other: each
+  // on a line of its own.
   alignas(kCacheLine) std::atomic<std::uint64_t> tail = 0;
-  alignas(kCacheLine) std::atomic<std::uint64_t> head = 0;
-  alignas(kCacheLine) EventCount filled;
-  std::atomic<std::uint32_t> bell = 0;    // somebody polls a descriptor
   std::atomic<std::uint32_t> closed = 0;  // no further message is accepted
-  alignas(kCacheLine) EventCount emptied;
+  alignas(kCacheLine) std::atomic<std::uint64_t> head = 0;
+  alignas(kCacheLine) std::atomic<std::uint64_t> published = 0;  // the last position that was
+  EventCount filled;
+  std::atomic<std::uint32_t> bell = 0;                       // somebody polls a descriptor
+  alignas(kCacheLine) std::atomic<std::uint64_t> freed = 0;  // the last position that was
+  EventCount emptied;
   EventCount finished;  // for those who wait until all tasks are done
   alignas(kCacheLine) Mutex administration;
   Reaping reaping;
@@ -116,6 +120,48 @@ class Ring {
   void release(const Range& range);
   bool has_messages();  // that could be claimed now, or the end
 
+  // The same for one slot, when nothing is in the way; false: ask the functions above.
+  bool claim_one_space(std::uint64_t& position) {
+    if (is_closed()) return false;
+    const std::uint64_t me = joined_number();
+    position = state_->tail.load(std::memory_order_relaxed);
+    const std::uint64_t lap = lap_of(position);
+    // Without a look at the slot before, which would cost its line twice.
+    std::uint64_t seen = Slot::free(lap).word;
+    if (me == 0 || !slot(position).compare_exchange_strong(
+                       seen, Slot::taken(Slot::Phase::writing, lap, me, 1, false).word,
+                       std::memory_order_acquire, std::memory_order_relaxed)) {
+      return false;
+    }
+    state_->tail.store(position + 1, std::memory_order_relaxed);
+    return true;
+  }
+  bool claim_one_message(std::uint64_t& position) {
+    const std::uint64_t me = joined_number();
+    position = state_->head.load(std::memory_order_relaxed);
+    const std::uint64_t lap = lap_of(position);
+    std::uint64_t seen = Slot::ready(lap, 1, false).word;
+    if (me == 0 || geometry_.joinable || slot(position).load(std::memory_order_relaxed) != seen ||
+        !slot(position).compare_exchange_strong(
+            seen, Slot::taken(Slot::Phase::reading, lap, me, 1, false).word,
+            std::memory_order_acquire, std::memory_order_relaxed)) {
+      return false;
+    }
+    state_->head.store(position + 1, std::memory_order_relaxed);
+    return true;
+  }
+  // Sequentially consistent exchanges: what is done is seen by whoever prepares to sleep.
+  void publish_one(std::uint64_t position) {
+    slot(position).exchange(Slot::ready(lap_of(position), 1, false).word);
+    state_->published.store(position, std::memory_order_relaxed);
+    state_->filled.notify_one();
+  }
+  void release_one(std::uint64_t position) {
+    slot(position).exchange(Slot::free(lap_of(position) + 1).word);
+    state_->freed.store(position, std::memory_order_relaxed);
+    state_->emptied.notify_one();
+  }
+
   void close();
   bool is_closed() const noexcept { return state_->closed.load(std::memory_order_relaxed) != 0; }
 
@@ -161,6 +207,10 @@ class Ring {
   static std::uint64_t number_in(std::uint64_t joined) noexcept {
     return (joined & Owner::kFlags) / Owner::kFirstFlag;
   }
+  std::uint64_t joined_number() const {  // 0: this process has not joined
+    const std::uint64_t joined = joined_.load(std::memory_order_relaxed);
+    return Owner{joined} == Owner::this_process() ? number_in(joined) : 0;
+  }
   std::uint64_t member();  // the number of this process, which joins if it has not
   std::uint64_t join(std::uint64_t process);
   std::optional<std::uint64_t> take_free_number(std::uint64_t process);
@@ -175,7 +225,8 @@ class Ring {
   template <typename Try>
   Claim claim_now(Try attempt);
   template <typename Try>
-  Claim claim_by(Deadline deadline, EventCount& changed, std::atomic<int>& spins, Try attempt);
+  Claim claim_by(Deadline deadline, const std::atomic<std::uint64_t>& activity, EventCount& changed,
+                 std::atomic<int>& spins, Try attempt);
 
   // True: the slot is not as it was met any more.
   bool reap_if_dead(const Attempt& attempt);
