@@ -60,8 +60,8 @@ class QueueBase {
 
   // Messages that were lost with a process that was killed while it wrote them, or while it read
   // them, in all processes since the queue was made. Such a loss is noticed by whoever it blocks.
-  std::uint64_t lost_by_producers() const noexcept { return ring_->state().lost_by_producers; }
-  std::uint64_t lost_by_consumers() const noexcept { return ring_->state().lost_by_consumers; }
+  std::uint64_t lost_by_producers() const { return ring_->lost_by_producers(); }
+  std::uint64_t lost_by_consumers() const { return ring_->lost_by_consumers(); }
 
   // A descriptor for a Poller, of this process: readable when ready() may say true. It is readable
   // 20 times a second besides, because whoever should have rung may have been killed. Once it was

@@ -416,6 +416,23 @@ void Ring::finish_reaping() {
   state_->filled.notify_all();
 }
 
+// What a reaper that was killed has freed, but not counted yet.
+void Ring::finish_reaping_of_the_dead() {
+  if (!state_->reaping.begun.load()) return;
+  const std::unique_lock lock{state_->administration, std::try_to_lock};
+  if (lock) finish_reaping();
+}
+
+std::uint64_t Ring::lost_by_producers() {
+  finish_reaping_of_the_dead();
+  return state_->lost_by_producers.load();
+}
+
+std::uint64_t Ring::lost_by_consumers() {
+  finish_reaping_of_the_dead();
+  return state_->lost_by_consumers.load();
+}
+
 // Of a dead process: frees all that it held, and then its number. Nobody holds anything by that
 // number afterwards, so it may be another one's.
 void Ring::sweep(std::uint64_t member) {

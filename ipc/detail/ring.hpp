@@ -162,6 +162,9 @@ class Ring {
     state_->emptied.notify_one();
   }
 
+  std::uint64_t lost_by_producers();
+  std::uint64_t lost_by_consumers();
+
   void close();
   bool is_closed() const noexcept { return state_->closed.load(std::memory_order_relaxed) != 0; }
 
@@ -232,6 +235,7 @@ class Ring {
   bool reap_if_dead(const Attempt& attempt);
   bool is_dead(std::uint64_t member) const;
   void finish_reaping();
+  void finish_reaping_of_the_dead();
   void reap(std::uint64_t index, Slot taken);
   void sweep(std::uint64_t member);
   void free_slots(const Range& range) noexcept;
