@@ -175,7 +175,7 @@ TEST_F(QueueKill, taking_the_place_of_a_dead_process_stops_nobody) {
   expect_none_stuck(
       kill_in<int>(
           two, both_die, [](auto& queue) { queue.try_pop(); }, goes_on_and_has_counted_it, 23),
-      1000);
+      500);
 }
 
 TEST_F(QueueKill, waiting_for_a_message_stops_nobody) {
