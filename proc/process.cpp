@@ -115,6 +115,21 @@ int enter_program(void* plan) noexcept {
   return detail::kSetUpFailed;
 }
 
+// ThreadSanitizer takes every clone(2) for a fork: a child in shared memory would write its
+// beginnings into the books that the sanitizer keeps on us. It turns vfork(2) into fork, too.
+#if defined(__SANITIZE_THREAD__)
+#define PROCPOOL_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PROCPOOL_THREAD_SANITIZER 1
+#endif
+#endif
+#ifdef PROCPOOL_THREAD_SANITIZER
+constexpr int kShareMemory = 0;
+#else
+constexpr int kShareMemory = CLONE_VM;
+#endif
+
 constexpr std::size_t kStackSize = 256 * 1024;
 constexpr std::chrono::milliseconds kSetUpLimit{5'000};
 
@@ -247,7 +262,7 @@ Process Process::spawn(const std::vector<std::string>& argv, const ChildOptions&
   // A child with other credentials gets memory of its own: in shared memory its new user might
   // reach into ours, and the change would make us undumpable (commit_creds in the kernel).
   // CLONE_VFORK: we go on when it runs its program or has ended.
-  const int memory = named.credentials ? 0 : CLONE_VM;
+  const int memory = named.credentials ? 0 : kShareMemory;
   const auto stack = std::make_unique_for_overwrite<std::byte[]>(kStackSize);
   int pidfd = -1;
   pid_t pid = -1;
