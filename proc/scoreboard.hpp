@@ -1,9 +1,10 @@
 // What a master shows of itself and its workers, in shared memory: readable at any time, from any
 // of them.
 //
-//   ipc::Shared<Scoreboard> board;                              // made by the master, inherited by
-//   the workers board->workers[slot].count_request(bytes);                  // a worker, in its own
-//   slot for (const WorkerView& worker : view_of(*board).workers) print(worker.pid, worker.doing);
+//   ipc::Shared<Scoreboard> board;                    // by the master; its workers inherit it
+//   board->workers[slot].count_request(bytes);        // by a worker, in its own slot
+//   const ScoreboardView view = view_of(*board);      // by anybody
+//   for (const WorkerView& worker : view.workers) print(worker.pid, worker.doing);
 #pragma once
 
 #include <sys/types.h>

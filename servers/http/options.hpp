@@ -40,12 +40,14 @@ struct Options {
   std::string user;                                   // a name or a number; empty: as started
   std::string group;                                  // empty: the user's own
 
-  std::chrono::milliseconds graceful_timeout{
-      30'000};  // for draining workers, then they are stopped
-  std::chrono::milliseconds header_timeout{
-      10'000};                                     // from a request's first byte to its head's end
-  std::chrono::milliseconds idle_timeout{60'000};  // between two requests on one connection
-  std::chrono::milliseconds send_timeout{30'000};  // without progress while an answer is sent
+  // For draining workers; then they are stopped.
+  std::chrono::milliseconds graceful_timeout{30'000};
+  // From a request's first byte to the end of its head.
+  std::chrono::milliseconds header_timeout{10'000};
+  // Between two requests on one connection.
+  std::chrono::milliseconds idle_timeout{60'000};
+  // Without progress while an answer is sent.
+  std::chrono::milliseconds send_timeout{30'000};
 
   std::uint64_t max_body = 1'048'576;  // bytes of a request's body
   unsigned max_connections = 4096;     // open at once, in each worker

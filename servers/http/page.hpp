@@ -1,9 +1,8 @@
 // An answer, made once and sent any number of times.
 //
 //   auto page = make_page(Status::ok, "Content-Type: text/plain\r\n", "hello\n");
-//   append_answer(*page, request, Persistence::keep, clock, out);     // head, and the body unless
-//   it is a file if (page->file) co_await stream.send_file(page->file->fd(), 0, page->size,
-//   patience);
+//   append_answer(*page, request, Persistence::keep, clock, out);     // a file's body is not in it
+//   if (page->file) co_await stream.send_file(page->file->fd(), 0, page->size, patience);
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,7 @@
 // The file of a log: opened by every process for itself, made by the master.
 //
-//   make_log_file("/var/log/x.log", credentials);        // in the master, before the workers
-//   UniqueFd file = open_log_file("/var/log/x.log");     // in each process, and again after a
-//   rotation
+//   make_log_file("/var/log/x.log", credentials);       // in the master, before the workers
+//   UniqueFd file = open_log_file("/var/log/x.log");    // in each process; again after a rotation
 #pragma once
 
 #include <optional>

@@ -3,8 +3,8 @@
 //   Service service{.listen = {net::Address::parse("127.0.0.1:7")}, .workers = 4};
 //   service.make_handler = make_echo;
 //   service.make_logger = [] { return spdlog::stderr_logger_st("echo"); };
-//   return models::Prefork{service, {.reload = [&] { return service; }}}.run();   // until it is
-//   told to stop
+//   models::Prefork master{service, {.reload = [&] { return service; }}};
+//   return master.run();                                  // until it is told to stop
 #pragma once
 
 #include <chrono>

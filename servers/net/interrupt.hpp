@@ -2,8 +2,7 @@
 //
 //   Interrupt drain;
 //   IoResult woken = co_await stream.readable(deadline, drain);   // ECANCELED after drain.raise()
-//   drain.raise();                                                // from another task or call-back
-//   of the same loop
+//   drain.raise();              // from another task or call-back of the same loop
 #pragma once
 
 #include <boost/intrusive/list.hpp>

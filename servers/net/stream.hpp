@@ -5,8 +5,8 @@
 //     for (;;) {
 //       IoResult got = co_await stream.read_some(buffer, Deadline::in(60s));
 //       if (got.failed() || got.bytes == 0) co_return;
-//       if ((co_await stream.write({buffer.data(), got.bytes}, Deadline::in(30s))).failed())
-//       co_return;
+//       const std::string_view bytes{buffer.data(), got.bytes};
+//       if ((co_await stream.write(bytes, Deadline::in(30s))).failed()) co_return;
 //     }
 //   }
 #pragma once

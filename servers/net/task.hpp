@@ -1,8 +1,9 @@
 // Coroutines that read like blocking code and cost no thread.
 //
-//   Task<int> sum(Stream& stream) { int total = 0; while (...) total += co_await next(stream);
-//   co_return total; } Task<> session(Stream stream) { int total = co_await sum(stream); ... }
-//   TaskGroup tasks; tasks.spawn(session(std::move(stream)));
+//   Task<int> next(Stream& stream) { ... co_return number; }
+//   Task<> session(Stream stream) { while (...) total += co_await next(stream); }
+//   TaskGroup tasks;
+//   tasks.spawn(session(std::move(stream)));
 #pragma once
 
 #include <coroutine>
@@ -43,8 +44,8 @@ struct PromiseBase {
   ResumeCaller final_suspend() const noexcept { return {}; }
   void unhandled_exception() noexcept { exception = std::current_exception(); }
 
-  std::coroutine_handle<>
-      caller;  // null until it waits: a child that never suspends has nobody to resume
+  // Null until it waits: a child that never suspends has nobody to resume.
+  std::coroutine_handle<> caller;
   std::exception_ptr exception;
 };
 

@@ -1,7 +1,8 @@
 // What a scoreboard shows, as a JSON document: the one source of all that the built-in site tells.
 //
-//   const StatusDocument status = make_status_document(proc::view_of(board), time(nullptr),
-//   getpid()); status.at("master").at("pid");
+//   const auto view = proc::view_of(board);
+//   const StatusDocument status = make_status_document(view, std::time(nullptr), ::getpid());
+//   status.at("master").at("pid");
 #pragma once
 
 #include <sys/types.h>
