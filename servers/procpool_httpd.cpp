@@ -13,7 +13,6 @@
 
 #include "ipc/base/error.hpp"
 #include "proc/cpu_count.hpp"
-#include "proc/credentials.hpp"
 #include "proc/pid_file.hpp"
 #include "servers/http/built_in_site.hpp"
 #include "servers/http/file_site.hpp"
@@ -31,13 +30,6 @@ constexpr int kExitFailed = 1;
 constexpr int kExitBadUsage = 2;
 
 constexpr auto kSystemMimeTypes = "/etc/mime.types";
-
-std::optional<proc::Credentials> credentials_of(const http::Options& options) {
-  if (options.user.empty() && options.group.empty()) return std::nullopt;
-  const std::string user = options.user.empty() ? std::to_string(::geteuid()) : options.user;
-  const auto group = options.group.empty() ? std::nullopt : std::optional{options.group};
-  return proc::Credentials::of(user, group);
-}
 
 models::Handler make_handler(models::Worker& worker, const http::Options& options) {
   http::Site site = options.root.empty()

@@ -11,7 +11,7 @@
 
 #include "ipc/base/io.hpp"
 #include "ipc/base/unique_fd.hpp"
-#include "proc/credentials.hpp"
+#include "proc/process.hpp"
 #include "servers/http/detail/toml.hpp"
 #include "servers/net/address.hpp"
 
@@ -194,27 +194,38 @@ toml::table parse_file(const std::string& path) {
 
 // --- what only the system can tell ---
 
-void check_directory(const std::string& path) {
-  const UniqueFd directory{
-      retry_eintr([&] { return ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); })};
-  if (!directory.valid()) throw OptionsError{"root", path, errno};
+// What no file has set was set by a flag: the defaults are good.
+[[noreturn]] void refuse(const Origins& origins, const std::string& key, std::string_view reason) {
+  const auto origin = origins.find(key);
+  if (origin == origins.end()) throw OptionsError{"option", "--" + key, reason};
+  throw OptionsError{origin->second, key, reason};
 }
 
-void check_credentials(const std::string& user, const std::string& group) {
-  if (user.empty()) {
-    if (!group.empty()) throw OptionsError{"group", group, "needs a user beside it"};
-    return;
-  }
-  try {
-    proc::Credentials::of(user, group.empty() ? std::nullopt : std::optional{group});
-  } catch (const Error& error) {
-    throw OptionsError{error};
-  }
+// 0, or an errno.
+int try_to_open(const std::string& directory) noexcept {
+  const UniqueFd fd{
+      retry_eintr([&] { return ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC); })};
+  return fd.valid() ? 0 : errno;
+}
+
+// By a child, as the workers will. To find "." in it needs what finding a file needs: search
+// permission.
+void check_root(const std::string& root, const std::optional<proc::Credentials>& user,
+                const Origins& origins) {
+  const proc::ExitStatus status =
+      proc::Process::fork([inside = root + "/."] { return try_to_open(inside); },
+                          {.name = "root", .credentials = user, .keep_only = std::vector<int>{}})
+          .wait();
+  if (status.success()) return;
+  const std::string operation = user ? "open as " + user->user : "open";
+  const std::string reason = status.code() ? error_text(*status.code()) : status.text();
+  refuse(origins, "root", Error{operation, root, reason}.what());
 }
 
 }  // namespace
 
-void load_config(const std::string& path, Options& options) {
+Origins load_config(const std::string& path, Options& options) {
+  Origins origins;
   for (const auto& [key, node] : parse_file(path)) {
     const std::string line = place(path, key.source());
     const Setting* const setting = find_setting(key.str());
@@ -222,7 +233,9 @@ void load_config(const std::string& path, Options& options) {
     const auto values = values_of(node, setting->kind);
     const std::string reason = values ? setting->set(options, *values) : expectation(setting->kind);
     if (!reason.empty()) throw OptionsError{line, key.str(), reason};
+    origins.emplace(key.str(), line);
   }
+  return origins;
 }
 
 void apply(const CommandLine& command_line, Options& options) {
@@ -275,16 +288,32 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   return result;
 }
 
-void validate(const Options& options) {
-  if (!options.root.empty()) check_directory(options.root);
-  check_credentials(options.user, options.group);
+std::optional<proc::Credentials> credentials_of(const Options& options) {
+  if (options.user.empty()) return std::nullopt;
+  const auto group = options.group.empty() ? std::nullopt : std::optional{options.group};
+  return proc::Credentials::of(options.user, group);
+}
+
+void validate(const Options& options, const Origins& origins) {
+  if (options.user.empty() && !options.group.empty()) {
+    refuse(origins, "group", "needs a user beside it");
+  }
+  std::optional<proc::Credentials> user;
+  try {
+    user = credentials_of(options);
+  } catch (const Error& error) {
+    refuse(origins, error.operation() == "group" ? "group" : "user", error.what());
+  }
+  if (!options.root.empty()) check_root(options.root, user, origins);
 }
 
 Options load_options(const CommandLine& command_line) {
   Options options;
-  if (!command_line.config.empty()) load_config(command_line.config, options);
+  Origins origins;
+  if (!command_line.config.empty()) origins = load_config(command_line.config, options);
   apply(command_line, options);
-  validate(options);
+  for (const auto& [key, values] : command_line.settings) origins.erase(key);
+  validate(options, origins);
   return options;
 }
 

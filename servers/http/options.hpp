@@ -7,12 +7,16 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "ipc/base/error.hpp"
+#include "proc/credentials.hpp"
 
 namespace procpool::http {
 
@@ -68,16 +72,24 @@ struct CommandLine {
 // Throws OptionsError for a flag that is unknown, lacks its value, or whose value is wrong.
 CommandLine parse_command_line(int argc, const char* const* argv);
 
+// Of each key that a file sets, the file and the line: "site.toml:3".
+using Origins = std::map<std::string, std::string, std::less<>>;
+
 // Lays the TOML file over `options`. Throws OptionsError naming file, line and key: not readable,
 // not TOML, an unknown key, a wrong type, a value out of range.
-void load_config(const std::string& path, Options& options);
+Origins load_config(const std::string& path, Options& options);
 
 // Lays the command line's settings over `options`. A repeatable one replaces the whole list.
 void apply(const CommandLine& command_line, Options& options);
 
-// Throws OptionsError for what only the system can tell: the root is not a readable directory,
-// there is no such user or group.
-void validate(const Options& options);
+// Whom the workers run as; nullopt: as started. Throws Error: no such user or group. May block
+// (NSS).
+std::optional<proc::Credentials> credentials_of(const Options& options);
+
+// Throws OptionsError for what only the system can tell: there is no such user or group, or the
+// root is not a directory in which the workers can look for files. A child tries that, as their
+// user; throws Error if it may not become this user. Names the origin, or else the flag.
+void validate(const Options& options, const Origins& origins = {});
 
 // The defaults, under the file, under the command line; validated.
 Options load_options(const CommandLine& command_line);

@@ -1,4 +1,6 @@
 // What procpool-httpd says before it serves, and why it sometimes does not.
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -54,9 +56,9 @@ TEST(CommandLine, that_is_wrong_is_refused_in_one_line) {
   expect_refusal(run_httpd({"--listen", "nowhere"}), 2, {"--listen", "nowhere"});
   expect_refusal(run_httpd({"--listen", "127.0.0.1:70000"}), 2, {"--listen", "70000"});
   expect_refusal(run_httpd({"--idle-timeout", "soon"}), 2, {"--idle-timeout", "soon"});
-  expect_refusal(run_httpd({"--user", "nobody-knows"}), 2, {"user", "nobody-knows"});
+  expect_refusal(run_httpd({"--user", "nobody-knows"}), 2, {"--user", "nobody-knows"});
   expect_refusal(run_httpd({"--user", "nobody", "--group", "nobody-knows"}), 2,
-                 {"group", "nobody-knows"});
+                 {"--group", "nobody-knows"});
 }
 
 TEST(CommandLine, with_a_root_that_cannot_be_served_is_refused) {
@@ -64,8 +66,27 @@ TEST(CommandLine, with_a_root_that_cannot_be_served_is_refused) {
   const std::string file = dir.path() / "file";
   std::ofstream{file} << "text";
   const std::string none = dir.path() / "none";
-  expect_refusal(run_httpd({"--root", none}), 2, {"root", none, "No such file or directory"});
-  expect_refusal(run_httpd({"--root", file}), 2, {"root", file, "Not a directory"});
+  expect_refusal(run_httpd({"--root", none}), 2, {"--root", none, "No such file or directory"});
+  expect_refusal(run_httpd({"--root", file}), 2, {"--root", file, "Not a directory"});
+}
+
+TEST(CommandLine, with_a_root_that_the_workers_user_cannot_enter_is_refused) {
+  using std::filesystem::perms;
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can be somebody else";
+  const TempDir dir;
+  std::filesystem::permissions(dir.path(), perms{0755});
+  const std::string root = dir.path() / "root";
+  std::filesystem::create_directory(root);
+  const std::vector<std::string> flags{"--check", "--root", root, "--user", "nobody"};
+
+  for (const perms mode : {perms{0700}, perms{0744}}) {
+    std::filesystem::permissions(root, mode);
+    expect_refusal(run_httpd(flags), 2, {"--root", root, "nobody", "Permission denied"});
+  }
+  std::filesystem::permissions(root, perms{0711});
+  EXPECT_EQ(run_httpd(flags).status, ExitStatus::exited(0)) << "nobody has to list it";
+  std::filesystem::permissions(dir.path(), perms{0700});
+  expect_refusal(run_httpd(flags), 2, {"--root", root, "nobody", "Permission denied"});
 }
 
 class ConfigFile : public testing::Test {
@@ -100,7 +121,12 @@ TEST_F(ConfigFile, that_is_bad_is_refused_with_file_line_and_key) {
   expect_refusal(check("listen = \"127.0.0.1:0\"\n"), 2, {path_at_line(1), "listen", "array"});
   expect_refusal(check("workers = 1\nlisten = [\"x\"]\n"), 2, {path_at_line(2), "listen", "x"});
   expect_refusal(check("workers = 2\nroot = \n"), 2, {path_at_line(2)});
-  expect_refusal(check("root = \"/nothing/there\"\n"), 2, {"root", "/nothing/there"});
+  expect_refusal(check("workers = 2\nroot = \"/nothing/there\"\n"), 2,
+                 {path_at_line(2), "root", "/nothing/there"});
+  expect_refusal(check("\nuser = \"nobody-knows\"\n"), 2, {path_at_line(2), "user"});
+  expect_refusal(check("group = \"nobody-knows\"\nuser = \"nobody\"\n"), 2,
+                 {path_at_line(1), "group", "nobody-knows"});
+  expect_refusal(check("group = \"nogroup\"\n"), 2, {path_at_line(1), "group", "user"});
 }
 
 TEST_F(ConfigFile, that_is_bad_does_not_serve_either) {
@@ -113,6 +139,7 @@ TEST_F(ConfigFile, that_is_missing_is_refused) {
 
 TEST_F(ConfigFile, yields_to_the_command_line) {
   EXPECT_EQ(check("root = \"/nothing/there\"\n", {"--root", "/"}).status, ExitStatus::exited(0));
+  expect_refusal(check("root = \"/nothing\"\n", {"--root", "/none"}), 2, {"option", "/none"});
   const HttpServer server{{.arguments = {"--config", write("workers = 3\n"), "--workers", "2"}}};
   EXPECT_EQ(server.worker_pids().size(), 2u);
 }

@@ -418,10 +418,11 @@ TEST(HttpdReload, of_a_root_that_is_gone_is_refused) {
   place.configure(place.root_line());
   Httpd server{place, {"--listen", "127.0.0.1:0"}};
   HttpClient client{server.address()};
-  place.configure("root = \"" + (place.dir.path() / "nowhere").string() + "\"");
+  const std::string nowhere = place.dir.path() / "nowhere";
+  place.configure("root = \"" + nowhere + "\"");
   server.signal(SIGHUP);
-  server.await_log("reload failed, nothing has changed: root \"" +
-                   (place.dir.path() / "nowhere").string() + "\": No such file or directory");
+  server.await_log("reload failed, nothing has changed: " + place.config() +
+                   ":2 \"root\": open \"" + nowhere + "\": No such file or directory");
   EXPECT_EQ(client.get("/small").body, place.small);
   server.await_workers(4);
 }
