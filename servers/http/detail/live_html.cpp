@@ -12,8 +12,6 @@
 namespace procpool::http {
 namespace {
 
-// The formats stand here for the page as it is served, and once more in kScript for what follows.
-
 std::string number_text(std::uint64_t number) {
   std::string text = std::to_string(number);
   for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, 1, ',');
@@ -62,60 +60,22 @@ std::string text_of(const StatusDocument& value, std::string_view format) {
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
+// Only what differs is replaced: a selection elsewhere, or a place scrolled to, stays.
 constexpr std::string_view kScript = R"js(
-const formats = {
-  '': value => String(value),
-  number: value => value.toLocaleString('en'),
-  bytes: value => {
-    if (value < 1024) return value + ' B';
-    const units = ['KiB', 'MiB', 'GiB', 'TiB'];
-    while ((value /= 1024) >= 1024 && units.length > 1) units.shift();
-    return value.toFixed(1) + ' ' + units[0];
-  },
-  duration: value => {
-    const units = [[86400, 'd'], [3600, 'h'], [60, 'min'], [1, 's']];
-    while (units.length > 1 && value < units[0][0]) units.shift();
-    const [[size, name], next] = units;
-    const text = Math.floor(value / size) + ' ' + name;
-    return next ? text + ' ' + Math.floor(value % size / next[0]) + ' ' + next[1] : text;
-  },
-  ago: value => formats.duration(value) + ' ago',
-  busy: value => value ? 'busy' : 'idle',
-  workers: value => value.length + (value.length === 1 ? ' worker' : ' workers'),
-};
-
-function textOf(value, format) {
-  return value === null ? (format === 'ago' ? 'never' : '–') : formats[format](value);
-}
-
-function fill(places, values) {
-  for (const place of places) {
-    const keys = place.dataset.value.split('/').slice(1);
-    const value = keys.reduce((found, key) => found?.[key], values) ?? null;
-    const text = textOf(value, place.dataset.format);
-    if (place.textContent !== text) place.textContent = text;
-  }
-}
-
-function fillWorkers(list, status) {
-  const items = list.children, workers = status.workers;
-  while (items.length > workers.length && items.length > 1) list.lastElementChild.remove();
-  while (items.length < workers.length) list.append(items[0].cloneNode(true));
-  workers.forEach((worker, i) => {
-    Object.assign(items[i].dataset, {
-      state: worker.state, busy: worker.busy, answered: worker.pid === status.answered_by,
-    });
-    fill(items[i].querySelectorAll('[data-value]'), worker);
-  });
+function update(shown, fresh) {
+  if (shown.isEqualNode(fresh)) return;
+  const before = [...shown.childNodes], after = [...fresh.childNodes];
+  const alike = before.length === after.length && shown.cloneNode().isEqualNode(fresh.cloneNode());
+  if (alike) before.forEach((node, i) => update(node, after[i]));
+  else shown.replaceWith(fresh);
 }
 
 async function refresh() {
   let lost = false;
   try {
-    const answer = await fetch('/status.json', {cache: 'no-store', signal: AbortSignal.timeout(5000)});
-    const status = await answer.json();
-    fill(document.querySelectorAll('[data-value]:not([data-workers] *)'), status);
-    document.querySelectorAll('[data-workers]').forEach(list => fillWorkers(list, status));
+    const answer = await fetch(location.href, {cache: 'no-store', signal: AbortSignal.timeout(5000)});
+    const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
+    update(document.querySelector('main'), page.querySelector('main'));
   } catch {
     lost = true;
   }
@@ -210,7 +170,7 @@ void LivePage::add(std::string_view text) {
 }
 
 void LivePage::add_workers(std::string_view list, std::string_view item, std::string_view text) {
-  html_.append("<").append(list).append(" data-workers>\n");
+  html_.append("<").append(list).append(">\n");
   for (const StatusDocument& worker : status_.at("workers")) {
     const bool answered = worker.at("pid") == status_.at("answered_by");
     html_.append("<").append(item);
@@ -240,12 +200,7 @@ void LivePage::expand(std::string_view text, const StatusDocument& values) {
     const std::string pointer{place.substr(0, space)};
     const std::string_view format = place.substr(std::min(space + 1, place.size()));
     const auto value = values.value(StatusDocument::json_pointer{pointer}, StatusDocument{});
-    html_.append("<span");
-    append_attribute("data-value", pointer, html_);
-    append_attribute("data-format", format, html_);
-    html_.append(">");
     append_escaped_html(text_of(value, format), html_);
-    html_.append("</span>");
     text.remove_prefix(close + 2);
   }
 }

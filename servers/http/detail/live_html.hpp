@@ -25,7 +25,8 @@ struct LivePageOptions {
 };
 
 // One HTML document with nothing outside it: its style, its icon and its script are inside. The
-// script asks for /status.json each second and says so when nobody answers.
+// script asks for the page itself each second, puts what has changed in the place of what was, and
+// says so when nobody answers.
 class LivePage {
  public:
   LivePage(const StatusDocument& status, const LivePageOptions& options);

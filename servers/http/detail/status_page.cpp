@@ -78,7 +78,7 @@ constexpr Column kColumns[] = {
     {"Accepted", "right", "{{/accepted number}}"},
     {"Requests", "right", "{{/requests number}}"},
     {"Sent", "right", "{{/bytes bytes}}"},
-    {"Last request", "text", "{{/last_request}}"},
+    {"Last request", "text", "<span>{{/last_request}}</span>"},
     {"Client", "", "{{/last_client}}"},
 };
 
