@@ -11,6 +11,7 @@ set(server_libraries http models net)
 
 if(PROCPOOL_BUILD_PROGRAMS)
   install(TARGETS procpool-httpd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(FILES servers/procpool-httpd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 endif()
 
 set_target_properties(procpool_servers PROPERTIES EXPORT_NAME servers)
