@@ -36,12 +36,14 @@ template <Shareable T>
 class Shared {
  public:
   // Anonymous: for this process and its children, and for those to whom fd() is sent.
-  Shared() : memory_{SharedMemory::anonymous(layout(), construct)} {}  // throws Error
+  Shared() : Shared{SharedMemoryOptions{}} {}  // throws Error
+  explicit Shared(const SharedMemoryOptions& options)
+      : memory_{SharedMemory::anonymous(layout(), construct, options)} {}
 
   // The T of this name, made if there is none. The name is as in shm_open(3): "/name". Throws
   // Error, see SharedMemory::open: the name may be in use for something else than a T.
-  static Shared open(std::string_view name) {
-    return Shared{SharedMemory::open(name, layout(), construct)};
+  static Shared open(std::string_view name, const SharedMemoryOptions& options = {}) {
+    return Shared{SharedMemory::open(name, layout(), construct, options)};
   }
 
   // An anonymous one whose descriptor came over a Channel. Throws Error if it is no T.

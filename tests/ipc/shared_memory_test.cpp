@@ -1,13 +1,17 @@
 #include "ipc/shared_memory.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -333,6 +337,150 @@ TEST(NamedMemory, replaced_under_the_same_name_is_left_alone_by_users_of_the_old
   const auto replacement = SharedMemory::open(name, kLayout, put_b);
   old.reset();
   EXPECT_EQ(first_of(SharedMemory::open(name, kLayout, put_a)), 'b');
+}
+
+// What a killed user leaves, with a byte of the header's boot id changed.
+TEST(NamedMemory, of_another_boot_is_replaced) {
+  const auto name = shared_name("memory");
+  Forked user{[&] {
+    const auto memory = SharedMemory::open(name, kLayout, put_a);
+    memory.data()[-30] = std::byte{'?'};
+    ::raise(SIGKILL);
+  }};
+  EXPECT_EQ(user.wait(), killed_by(SIGKILL));
+  EXPECT_EQ(first_of(SharedMemory::open(name, kLayout, put_b)), 'b');
+}
+
+TEST(NamedMemory, that_somebody_holds_over_a_boot_is_an_error) {
+  const auto name = shared_name("memory");
+  const auto memory = SharedMemory::open(name, kLayout, put_a);
+  memory.data()[-30] = std::byte{'?'};
+  EXPECT_TRUE(ends_with(error_of([&] { SharedMemory::open(name, kLayout, put_b); }),
+                        ": it was made before the machine was booted"));
+}
+
+TEST(NamedMemory, has_the_mode_asked_for_whatever_the_umask) {
+  const auto name = shared_name("memory");
+  const auto memory = SharedMemory::open(name, kLayout, put_a, {.mode = 0666});
+  struct stat status{};
+  ASSERT_EQ(::stat(file_of(name).c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 07777, 0666U);
+}
+
+TEST(NamedMemory, in_use_with_another_mode_is_an_error) {
+  const auto name = shared_name("memory");
+  const auto memory = SharedMemory::open(name, kLayout, put_a, {.mode = 0660});
+  EXPECT_TRUE(ends_with(error_of([&] { SharedMemory::open(name, kLayout, put_b); }),
+                        ": it has another mode"));
+  for (const mode_t mode : {0400U, 0066U, 0700U, 04600U, 0U}) {
+    EXPECT_THROW(SharedMemory::open(name, kLayout, put_b, {.mode = mode}), Error) << mode;
+  }
+}
+
+// As another user, in a process of its own: only the superuser can do that.
+template <typename Action>
+void as_another_user(Action action) {
+  constexpr uid_t kStranger = 54321;
+  Forked stranger{[&] {
+    if (::setresgid(kStranger, kStranger, kStranger) < 0) throw_errno("setresgid");
+    if (::setresuid(kStranger, kStranger, kStranger) < 0) throw_errno("setresuid");
+    action();
+  }};
+  EXPECT_EQ(stranger.wait(), exited(0));
+}
+
+TEST(NamedMemory, is_shared_with_other_users_if_its_mode_is_asked_for) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only the superuser can become another user";
+  const auto name = shared_name("memory");
+  constexpr SharedMemoryOptions kForAll{.mode = 0666};
+  const auto memory = SharedMemory::open(name, kLayout, put_a, kForAll);
+  as_another_user([&] {
+    EXPECT_NE(error_of([&] { SharedMemory::open(name, kLayout, put_b); }), "");
+    const auto same = SharedMemory::open(name, kLayout, put_b, kForAll);
+    EXPECT_EQ(first_of(same), 'a');
+    same.data()[100] = std::byte{'x'};
+  });
+  EXPECT_EQ(memory.data()[100], std::byte{'x'});
+}
+
+// The folder is sticky, so the name is its owner's to remove.
+TEST(NamedMemory, of_a_killed_user_is_begun_anew_by_another_one_in_its_place) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only the superuser can become another user";
+  const auto name = shared_name("memory");
+  constexpr SharedMemoryOptions kForAll{.mode = 0666};
+  Forked user{[&] {
+    const auto memory = SharedMemory::open(name, kOtherLayout, put_a, kForAll);
+    memory.data()[100] = std::byte{'x'};
+    ::raise(SIGKILL);
+  }};
+  EXPECT_EQ(user.wait(), killed_by(SIGKILL));
+  as_another_user([&] {
+    EXPECT_EQ(error_of([&] { SharedMemory::open(name, kLayout, put_b, {.mode = 0660}); }),
+              "open shared memory \"" + file_of(name).string() + "\": it has another mode");
+    const auto memory = SharedMemory::open(name, kLayout, put_b, kForAll);
+    EXPECT_EQ(first_of(memory), 'b');
+    EXPECT_EQ(memory.data()[100], std::byte{0});
+    EXPECT_EQ(first_of(SharedMemory::open(name, kLayout, put_a, kForAll)), 'b') << "it is in use";
+    EXPECT_NE(error_of([&] { SharedMemory::open(name, kOtherLayout, put_a, kForAll); }), "");
+  });
+  EXPECT_TRUE(fs::exists(file_of(name))) << "a stranger cannot remove it";
+  EXPECT_EQ(first_of(SharedMemory::open(name, kLayout, put_a, kForAll)), 'a');
+  EXPECT_FALSE(fs::exists(file_of(name)));
+}
+
+// In a mount namespace of its own, whose /dev/shm is small.
+TEST(NamedMemory, in_a_full_file_system_is_an_error_and_leaves_nothing) {
+  Forked child{[] {
+    if (::unshare(CLONE_NEWNS) < 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) return 42;
+    if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) return 42;
+    if (::mount("tmpfs", "/dev/shm", "tmpfs", 0, "size=128k") < 0) return 42;
+    const auto name = shared_name("memory");
+    constexpr SharedMemory::Layout kTooLarge{.hash = 1, .size = 256 << 10};
+    constexpr SharedMemory::Layout kHalf{.hash = 1, .size = 64 << 10};
+    const auto full = std::generic_category().message(ENOSPC);
+    EXPECT_TRUE(ends_with(error_of([&] { SharedMemory::open(name, kTooLarge, put_a); }), full));
+    EXPECT_TRUE(fs::is_empty("/dev/shm"));
+    const auto first = SharedMemory::open(name, kHalf, put_a);
+    EXPECT_TRUE(ends_with(error_of([&] { SharedMemory::open(name + "2", kHalf, put_a); }), full));
+    std::fill(first.data(), first.data() + first.size(), std::byte{1});  // no SIGBUS
+    const SharedMemory moved = SharedMemory::open(name, kHalf, put_b);
+    EXPECT_EQ(moved.data()[kHalf.size - 1], std::byte{1});
+    return testing::Test::HasFailure() ? 1 : 0;
+  }};
+  const auto ending = child.wait();
+  if (ending == exited(42)) GTEST_SKIP() << "no mount namespace may be made here";
+  EXPECT_EQ(ending, exited(0));
+}
+
+TEST(AnonymousMemory, with_huge_pages_is_whole_and_sealed_as_others) {
+  constexpr SharedMemory::Layout kThreeMebibytes{.hash = 1, .size = 3 << 20};
+  const auto memory = SharedMemory::anonymous(kThreeMebibytes, put_a, {.huge_pages = true});
+  EXPECT_EQ(memory.size(), kThreeMebibytes.size);
+  memory.data()[memory.size() - 1] = std::byte{'z'};
+  const auto same =
+      SharedMemory::attach(UniqueFd{::fcntl(memory.fd(), F_DUPFD_CLOEXEC, 0)}, kThreeMebibytes);
+  EXPECT_EQ(same.data()[same.size() - 1], std::byte{'z'});
+  EXPECT_LT(::ftruncate(memory.fd(), 0), 0);
+}
+
+TEST(AttachedMemory, may_be_of_any_size_of_its_type) {
+  const auto memory = SharedMemory::anonymous(kLayout, put_a);
+  const auto copy = [&] { return UniqueFd{::fcntl(memory.fd(), F_DUPFD_CLOEXEC, 0)}; };
+  EXPECT_EQ(SharedMemory::attach(copy(), kLayout.hash).size(), kLayout.size);
+  EXPECT_THROW(SharedMemory::attach(copy(), kOtherLayout.hash), Error);
+}
+
+// A peer that writes rubbish over the header.
+TEST(AttachedMemory, whose_header_lies_about_its_size_is_an_error) {
+  constexpr std::ptrdiff_t kSizeField = 16 - std::ptrdiff_t{SharedMemory::kHeaderSize};
+  for (const std::uint64_t size : {0UL, 1UL, 64UL, 5063UL, 5065UL, 1UL << 40, ~0UL, ~0UL >> 1}) {
+    const auto memory = SharedMemory::anonymous(kLayout, put_a);
+    std::memcpy(memory.data() + kSizeField, &size, sizeof size);
+    EXPECT_THROW(
+        SharedMemory::attach(UniqueFd{::fcntl(memory.fd(), F_DUPFD_CLOEXEC, 0)}, kLayout.hash),
+        Error)
+        << size;
+  }
 }
 
 }  // namespace
