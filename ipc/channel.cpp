@@ -1,10 +1,15 @@
 #include "ipc/channel.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <thread>
 
@@ -14,9 +19,22 @@
 namespace procpool::ipc {
 namespace {
 
-// Room for kMostDescriptors. CMSG_SPACE rounds up, so one more may fit, and the receiver counts.
+// A message in a memfd is sent as a notice of it and one descriptor more than any other may have:
+// the sender's, then those of the memfd up to that number. So nothing that users send can be taken
+// for one. The mark tells one whose descriptors were lost on the way.
+constexpr std::size_t kNoticeDescriptors = Channel::kMostDescriptors + 1;
+constexpr std::array<std::uint64_t, 2> kMark{0x5d8e9f0cb1a64372, 0xe6037a1f94c8d25b};
+constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+
+struct Notice {
+  std::array<std::uint64_t, 2> mark;
+  std::uint64_t size;              // of the message
+  std::uint64_t descriptor_count;  // of the sender's
+};
+
+// Room for kNoticeDescriptors. CMSG_SPACE rounds up, so one more may fit, and the receiver counts.
 struct ControlBuffer {
-  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int) * Channel::kMostDescriptors)> bytes;
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int) * kNoticeDescriptors)> bytes;
 };
 
 void put_descriptors(msghdr& header, ControlBuffer& control, std::span<const int> descriptors) {
@@ -30,9 +48,16 @@ void put_descriptors(msghdr& header, ControlBuffer& control, std::span<const int
   std::memcpy(CMSG_DATA(item), descriptors.data(), descriptors.size_bytes());
 }
 
-// Owns every descriptor that the kernel has put into this process, before anything else can fail.
-void take_descriptors(msghdr& header, Channel::Received& received) {
-  received.descriptors_lost = (header.msg_flags & MSG_CTRUNC) != 0;
+// What came with a message. Its owner is there before anything can fail.
+struct Descriptors {
+  std::array<UniqueFd, kNoticeDescriptors> kept;
+  std::size_t count = 0;  // of all that came, those that are closed again included
+  bool lost = false;      // by the kernel
+};
+
+Descriptors take_descriptors(msghdr& header) {
+  Descriptors descriptors;
+  descriptors.lost = (header.msg_flags & MSG_CTRUNC) != 0;
   for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr; item = CMSG_NXTHDR(&header, item)) {
     if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -40,13 +65,19 @@ void take_descriptors(msghdr& header, Channel::Received& received) {
       int descriptor = -1;
       std::memcpy(&descriptor, CMSG_DATA(item) + i * sizeof(int), sizeof(int));
       UniqueFd owner{descriptor};
-      if (received.descriptor_count < Channel::kMostDescriptors) {
-        received.descriptors[received.descriptor_count++] = std::move(owner);
-      } else {
-        received.descriptors_lost = true;
+      if (descriptors.count < kNoticeDescriptors) {
+        descriptors.kept[descriptors.count] = std::move(owner);
       }
+      ++descriptors.count;
     }
   }
+  return descriptors;
+}
+
+void give_descriptors(Descriptors& from, std::size_t count, Channel::Received& to) {
+  to.descriptor_count = std::min(count, Channel::kMostDescriptors);
+  to.descriptors_lost = from.lost || count > Channel::kMostDescriptors;
+  std::move(from.kept.begin(), from.kept.begin() + to.descriptor_count, to.descriptors.begin());
 }
 
 // When the other side is closed with messages unread, the kernel reports ECONNRESET once, before
@@ -62,10 +93,6 @@ ssize_t retry_interrupted(Call&& call) {
 
 // 0 or the errno of a message that was not sent.
 int send_now(int socket, std::span<const std::byte> bytes, std::span<const int> descriptors) {
-  if (bytes.empty()) throw Error{"send", "channel", "a message must not be empty"};
-  if (descriptors.size() > Channel::kMostDescriptors) {
-    throw Error{"send", "channel", "too many descriptors for one message"};
-  }
   iovec data{.iov_base = const_cast<std::byte*>(bytes.data()), .iov_len = bytes.size()};
   msghdr header{};
   header.msg_iov = &data;
@@ -75,6 +102,97 @@ int send_now(int socket, std::span<const std::byte> bytes, std::span<const int> 
   const ssize_t n =
       retry_interrupted([&] { return ::sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL); });
   return n < 0 ? errno : 0;
+}
+
+// A message in a memfd that nobody can change any more.
+class LargeMessage {
+ public:
+  LargeMessage(std::span<const std::byte> bytes, std::span<const int> descriptors)
+      : body_{::memfd_create("procpool-message", MFD_CLOEXEC | MFD_ALLOW_SEALING)},
+        notice_{.mark = kMark, .size = bytes.size(), .descriptor_count = descriptors.size()} {
+    if (!body_.valid()) throw_errno("memfd_create");
+    write_full(body_.fd(), bytes, "memfd");
+    if (::fcntl(body_.fd(), F_ADD_SEALS, kSeals) < 0) throw_errno("seal", "memfd");
+    descriptors_.fill(body_.fd());
+    std::ranges::copy(descriptors, descriptors_.begin());
+  }
+
+  int send_now(int socket) const {
+    return ipc::send_now(socket, std::as_bytes(std::span{&notice_, 1}), descriptors_);
+  }
+
+ private:
+  UniqueFd body_;
+  Notice notice_;
+  std::array<int, kNoticeDescriptors> descriptors_{};
+};
+
+// The sender may be hostile. Sealed, so that it does not shrink meanwhile; allocated by its sender,
+// so that a number alone makes nobody allocate. place(size) has room for the bytes.
+template <typename Place>
+void read_body(const UniqueFd& body, std::size_t size, const Place& place) {
+  struct stat status{};
+  const int seals = ::fcntl(body.fd(), F_GET_SEALS);
+  constexpr std::uint64_t kBlock = 512;  // stat(2)
+  if (seals < 0 || (seals & kSeals) != kSeals || ::fstat(body.fd(), &status) < 0 ||
+      static_cast<std::uint64_t>(status.st_size) != size ||
+      static_cast<std::uint64_t>(status.st_blocks) * kBlock < size) {
+    throw Error{"receive", "channel", "a large message is not what its sender says it is"};
+  }
+  std::span<std::byte> rest = place(size);
+  off_t offset = 0;
+  while (!rest.empty()) {
+    const ssize_t n =
+        retry_eintr([&] { return ::pread(body.fd(), rest.data(), rest.size(), offset); });
+    if (n <= 0) throw_errno("read", "memfd");
+    offset += n;
+    rest = rest.subspan(static_cast<std::size_t>(n));
+  }
+}
+
+// Puts a message into the buffer, or into its place if it is in a memfd.
+template <typename Place>
+Channel::Received receive_now(int socket, std::span<std::byte> buffer, const Place& place) {
+  std::array<std::byte, sizeof(Notice)> spill{};  // for a notice in front of a small buffer
+  std::array<iovec, 2> data{iovec{.iov_base = buffer.data(), .iov_len = buffer.size()},
+                            iovec{.iov_base = spill.data(), .iov_len = spill.size()}};
+  ControlBuffer control{};
+  msghdr header{};
+  header.msg_iov = data.data();
+  header.msg_iovlen = data.size();
+  const ssize_t n = retry_interrupted([&] {
+    header.msg_control = control.bytes.data();
+    header.msg_controllen = control.bytes.size();
+    return ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  });
+  Channel::Received received;
+  if (n < 0) {
+    if (errno == EAGAIN) return received;
+    throw_errno("receive", "channel");
+  }
+  Descriptors descriptors = take_descriptors(header);
+  received.outcome = n == 0 ? Channel::Outcome::closed : Channel::Outcome::message;
+  received.size = static_cast<std::size_t>(n);
+
+  Notice notice{};
+  if (received.size == sizeof notice) {
+    const std::size_t first = std::min(buffer.size(), sizeof notice);
+    auto* bytes = std::as_writable_bytes(std::span{&notice, 1}).data();
+    std::copy_n(spill.begin(), sizeof notice - first, std::copy_n(buffer.begin(), first, bytes));
+  }
+  if (notice.mark == kMark && descriptors.lost) throw_errno("receive", "channel", EMFILE);
+  if (notice.mark == kMark && descriptors.count == kNoticeDescriptors) {
+    read_body(descriptors.kept.back(), notice.size, place);
+    received.size = notice.size;
+    give_descriptors(descriptors, std::min(notice.descriptor_count, Channel::kMostDescriptors),
+                     received);
+    return received;
+  }
+  if (received.size > buffer.size() || (header.msg_flags & MSG_TRUNC) != 0) {
+    throw_errno("receive", "channel", EMSGSIZE);
+  }
+  give_descriptors(descriptors, descriptors.count, received);
+  return received;
 }
 
 Channel::SendResult result_of(int error) {
@@ -95,13 +213,29 @@ Channel::SendResult result_of(int error) {
 
 Channel::SendResult Channel::try_send(std::span<const std::byte> bytes,
                                       std::span<const int> descriptors) {
-  return result_of(send_now(fd(), bytes, descriptors));
+  return send_until(Deadline::now(), bytes, descriptors);
 }
 
 Channel::SendResult Channel::send_until(Deadline deadline, std::span<const std::byte> bytes,
                                         std::span<const int> descriptors) {
+  if (bytes.empty()) throw Error{"send", "channel", "a message must not be empty"};
+  return deliver(deadline, bytes, descriptors);
+}
+
+// An empty one, as values may be, goes in a memfd as well: without bytes it would be the end.
+Channel::SendResult Channel::deliver(Deadline deadline, std::span<const std::byte> bytes,
+                                     std::span<const int> descriptors) {
+  if (descriptors.size() > kMostDescriptors) {
+    throw Error{"send", "channel", "too many descriptors for one message"};
+  }
+  std::optional<LargeMessage> large;
+  if (bytes.empty() || bytes.size() > kMostInline) large.emplace(bytes, descriptors);
   for (;;) {
-    const int error = send_now(fd(), bytes, descriptors);
+    const int error = large ? large->send_now(fd()) : send_now(fd(), bytes, descriptors);
+    if (error == EMSGSIZE && !large) {
+      large.emplace(bytes, descriptors);
+      continue;
+    }
     const SendResult result = result_of(error);
     if (result != SendResult::full || deadline.expired()) return result;
     if (error == ETOOMANYREFS) {
@@ -114,26 +248,10 @@ Channel::SendResult Channel::send_until(Deadline deadline, std::span<const std::
 }
 
 Channel::Received Channel::try_receive(std::span<std::byte> buffer) {
-  iovec data{.iov_base = buffer.data(), .iov_len = buffer.size()};
-  ControlBuffer control{};
-  msghdr header{};
-  header.msg_iov = &data;
-  header.msg_iovlen = 1;
-  const ssize_t n = retry_interrupted([&] {
-    header.msg_control = control.bytes.data();
-    header.msg_controllen = control.bytes.size();
-    return ::recvmsg(fd(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  return receive_now(fd(), buffer, [buffer](std::size_t size) {
+    if (size > buffer.size()) throw_errno("receive", "channel", EMSGSIZE);
+    return buffer.first(size);
   });
-  Received received;
-  if (n < 0) {
-    if (errno == EAGAIN) return received;
-    throw_errno("receive", "channel");
-  }
-  take_descriptors(header, received);
-  if ((header.msg_flags & MSG_TRUNC) != 0) throw_errno("receive", "channel", EMSGSIZE);
-  received.outcome = n == 0 ? Outcome::closed : Outcome::message;
-  received.size = static_cast<std::size_t>(n);
-  return received;
 }
 
 Channel::Received Channel::receive_until(Deadline deadline, std::span<std::byte> buffer) {
@@ -142,6 +260,25 @@ Channel::Received Channel::receive_until(Deadline deadline, std::span<std::byte>
     if (received.outcome != Outcome::empty) return received;
     if (wait_ready(fd(), POLLIN, deadline) == 0) return received;
   }
+}
+
+Channel::Received Channel::receive_until(Deadline deadline, std::vector<std::byte>& message) {
+  std::array<std::byte, kMostInline> buffer;  // NOLINT(*-member-init): filled by the kernel
+  for (;;) {
+    bool placed = false;
+    Received received = receive_now(fd(), buffer, [&](std::size_t size) {
+      placed = true;
+      message.resize(size);
+      return std::span{message};
+    });
+    if (!placed) message.assign(buffer.begin(), buffer.begin() + received.size);
+    if (received.outcome != Outcome::empty) return received;
+    if (wait_ready(fd(), POLLIN, deadline) == 0) return received;
+  }
+}
+
+bool Channel::ready() const {
+  return wait_ready(fd(), POLLIN, Deadline::now()) != 0;
 }
 
 ChannelPair make_channel() {

@@ -5,17 +5,24 @@
 //   auto received = right.try_receive(buffer);
 //   if (received.outcome == Channel::Outcome::message)
 //     serve(std::move(received.descriptors[0]), std::span{buffer}.first(received.size));
+//   left.send(job);                                 // a value, by its Codec
+//   while (auto job = right.receive<Job>().value) work(*job);       // until left is closed
 #pragma once
 
 #include <sys/types.h>
 
 #include <array>
+#include <concepts>
 #include <cstddef>
+#include <optional>
+#include <ranges>
 #include <span>
 #include <utility>
+#include <vector>
 
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/unique_fd.hpp"
+#include "ipc/codec.hpp"
 
 namespace procpool::ipc {
 
@@ -25,9 +32,14 @@ namespace procpool::ipc {
 // exactly one receiver; one that is killed while it receives loses at most that message. The
 // channel is closed for a side when no process holds the other one any more, so each process should
 // close the side that it does not use. What was sent before can still be received then.
+//
+// A message of more than kMostInline bytes (or than the socket takes) travels in a sealed memfd,
+// which neither side notices but by the time: it is whole, in order and lost with nobody, too.
+// Values and bytes are the same messages: those of a Codec, behind which nothing is put.
 class Channel {
  public:
   static constexpr std::size_t kMostDescriptors = 8;  // in one message
+  static constexpr std::size_t kMostInline = 65536;
 
   enum class SendResult {
     sent,
@@ -53,12 +65,16 @@ class Channel {
     bool descriptors_lost = false;
   };
 
+  // What is sent by its Codec: not what is bytes already, and no view of what lies elsewhere.
+  template <typename T>
+  static constexpr bool kIsValue = Encodable<T> && !std::ranges::view<T> &&
+                                   !std::convertible_to<const T&, std::span<const std::byte>>;
+
   explicit Channel(UniqueFd socket) noexcept : socket_{std::move(socket)} {}
 
   // Sends a message of 1 byte or more, with up to kMostDescriptors descriptors, which remain the
-  // caller's. Neither blocks nor allocates. Throws Error: EMSGSIZE for a message larger than the
-  // whole queue, EINVAL for an empty one (it could not be told from the end) or too many
-  // descriptors.
+  // caller's. Neither blocks nor allocates, but for the memfd of a large one. Throws Error: EINVAL
+  // for an empty one (it could not be told from the end) or too many descriptors.
   SendResult try_send(std::span<const std::byte> bytes, std::span<const int> descriptors = {});
 
   // The same, but waits while the queue is full: until there is room, or for `full` until the
@@ -77,11 +93,66 @@ class Channel {
   Received receive_until(Deadline deadline, std::span<std::byte> buffer);
   Received receive(std::span<std::byte> buffer) { return receive_until(Deadline::never(), buffer); }
 
+  // The same for messages of any size: the vector is made as large as the message (empty if there
+  // is none). It allocates what the sender has allocated, and no more. Throws Error EMSGSIZE for a
+  // message that is larger than kMostInline and not in a memfd, which no Channel sends.
+  Received try_receive(std::vector<std::byte>& message) {
+    return receive_until(Deadline::now(), message);
+  }
+  Received receive_until(Deadline deadline, std::vector<std::byte>& message);
+  Received receive(std::vector<std::byte>& message) {
+    return receive_until(Deadline::never(), message);
+  }
+
+  // The same for values. What cannot be decoded throws Error, and is gone.
+  template <typename T>
+    requires kIsValue<T>
+  SendResult try_send(const T& value, std::span<const int> descriptors = {}) {
+    return send_until(Deadline::now(), value, descriptors);
+  }
+  template <typename T>
+    requires kIsValue<T>
+  SendResult send_until(Deadline deadline, const T& value, std::span<const int> descriptors = {}) {
+    std::vector<std::byte> bytes;
+    Codec<T>::encode(value, bytes);
+    return deliver(deadline, bytes, descriptors);
+  }
+  template <typename T>
+    requires kIsValue<T>
+  SendResult send(const T& value, std::span<const int> descriptors = {}) {
+    return send_until(Deadline::never(), value, descriptors);
+  }
+
+  template <typename T>
+  struct ReceivedValue : Received {
+    std::optional<T> value;  // nullopt: the outcome is not `message`
+  };
+  template <Encodable T>
+  ReceivedValue<T> try_receive() {
+    return receive_until<T>(Deadline::now());
+  }
+  template <Encodable T>
+  ReceivedValue<T> receive_until(Deadline deadline) {
+    std::vector<std::byte> bytes;
+    ReceivedValue<T> received{receive_until(deadline, bytes), std::nullopt};
+    if (received.outcome == Outcome::message) received.value = Codec<T>::decode(bytes);
+    return received;
+  }
+  template <Encodable T>
+  ReceivedValue<T> receive() {
+    return receive_until<T>(Deadline::never());
+  }
+
+  bool ready() const;  // a message or the end is there. Never blocks
+
   int fd() const noexcept { return socket_.fd(); }  // readable: a message or the end is there
   [[nodiscard]] UniqueFd release() noexcept { return std::move(socket_); }
   void close() noexcept { socket_.reset(); }
 
  private:
+  SendResult deliver(Deadline deadline, std::span<const std::byte> bytes,
+                     std::span<const int> descriptors);
+
   UniqueFd socket_;
 };
 

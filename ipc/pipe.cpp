@@ -1,6 +1,7 @@
 #include "ipc/pipe.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,6 +19,10 @@ std::size_t PipeReader::read_some(std::span<std::byte> buffer) {
 
 std::size_t PipeReader::read_full(std::span<std::byte> buffer) {
   return procpool::read_full(fd(), buffer, "pipe");
+}
+
+bool PipeReader::ready() const {
+  return wait_ready(fd(), POLLIN, Deadline::now()) != 0;
 }
 
 void PipeWriter::write_full(std::span<const std::byte> bytes) {

@@ -27,7 +27,8 @@ class PipeReader {
   // Blocks until the buffer is full or no writer is left; returns how much was read. Throws Error.
   std::size_t read_full(std::span<std::byte> buffer);
 
-  int fd() const noexcept { return end_.fd(); }  // readable: bytes or the end are there
+  bool ready() const;                            // bytes or the end are there. Never blocks
+  int fd() const noexcept { return end_.fd(); }  // readable: the same
   [[nodiscard]] UniqueFd release() noexcept { return std::move(end_); }
   void close() noexcept { end_.reset(); }
 

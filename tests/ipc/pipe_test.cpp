@@ -48,6 +48,16 @@ TEST(Pipe, ends_when_its_writer_is_killed) {
   EXPECT_EQ(reader.read_full(buffer), 11U);
 }
 
+TEST(Pipe, is_ready_when_it_has_bytes_or_has_come_to_its_end) {
+  auto [reader, writer] = make_pipe();
+  EXPECT_FALSE(reader.ready());
+  writer.write_full("x");
+  EXPECT_TRUE(reader.ready());
+  writer.close();
+  EXPECT_EQ(read_all(reader), "x");
+  EXPECT_TRUE(reader.ready());
+}
+
 TEST(Pipe, is_closed_by_exec) {
   const auto [reader, writer] = make_pipe();
   EXPECT_NE(::fcntl(reader.fd(), F_GETFD) & FD_CLOEXEC, 0);
