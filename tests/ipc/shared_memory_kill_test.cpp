@@ -14,7 +14,9 @@
 
 #include <gtest/gtest.h>
 
+#include "ipc/base/error.hpp"
 #include "ipc/mutex.hpp"
+#include "ipc/named_segments.hpp"
 #include "ipc/shared.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/forked.hpp"
@@ -33,6 +35,7 @@ using test::Forked;
 using test::Gate;
 using test::kill_at_every_instruction;
 using test::shared_name;
+using test::stride_unless_torture;
 
 struct Board {
   static constexpr int kWhole = 1234567;
@@ -109,8 +112,11 @@ TEST(NamedMemoryKill, comings_and_goings_and_deaths_never_show_a_half_made_one) 
   EXPECT_FALSE(std::filesystem::exists("/dev/shm/procpool." + name.substr(1)));
 }
 
-// Opening and leaving is some thousands of instructions, so every stride-th is tried.
-void open_and_leave_at_many_instructions(std::size_t stride) {
+// Opening and leaving is some thousands of instructions, most of them of the kernel's library.
+constexpr std::size_t kStride = 61;
+
+TEST(NamedMemoryKill, may_be_opened_whenever_its_only_user_died) {
+  if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
   const auto name = shared_name("steps");
   const auto open_and_leave = [&] { Shared<Board>::open(name)->users = 1; };
   open_and_leave();
@@ -121,13 +127,95 @@ void open_and_leave_at_many_instructions(std::size_t stride) {
         ASSERT_EQ(board->whole, Board::kWhole) << "step " << i;
         ASSERT_EQ(board->users, 0) << "step " << i << ": what the dead left is replaced";
       },
-      stride);
+      stride_unless_torture(kStride));
   EXPECT_GT(instructions, 1000U);
+  RecordProperty("instructions", static_cast<int>(instructions));
 }
 
-TEST(NamedMemoryKill, may_be_opened_whenever_its_only_user_died) {
+TEST(NamedMemoryKill, stays_whole_for_others_whenever_one_user_died) {
   if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
-  open_and_leave_at_many_instructions(41);
+  const auto name = shared_name("steps");
+  const auto open_and_leave = [&] { Shared<Board>::open(name)->users = 1; };
+  const auto board = Shared<Board>::open(name);
+  open_and_leave();
+  board->users = 1000;
+  const auto instructions = kill_at_every_instruction(
+      open_and_leave,
+      [&](std::size_t i) {
+        const auto same = Shared<Board>::open(name);
+        ASSERT_EQ(same.get()->whole, Board::kWhole) << "step " << i;
+        ++same->users;
+        ASSERT_EQ(board->users, same->users) << "step " << i << ": it is the same one";
+      },
+      stride_unless_torture(kStride));
+  EXPECT_GT(instructions, 500U);
+  RecordProperty("instructions", static_cast<int>(instructions));
+}
+
+void leave_a_dead_one(const std::string& name, const SharedMemoryOptions& options) {
+  Forked user{[&] {
+    const auto board = Shared<Board>::open(name, options);
+    board->users = 1000;
+    board->whole = 0;
+    ::raise(SIGKILL);
+  }};
+  user.wait();
+}
+
+TEST(NamedMemoryKill, may_be_opened_whenever_who_removes_a_dead_one_died) {
+  if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
+  const auto name = shared_name("steps");
+  const auto remove = [&] { remove_named_segment(name); };
+  leave_a_dead_one(name, {});
+  remove();
+  leave_a_dead_one(name, {});
+  const auto instructions = kill_at_every_instruction(
+      remove,
+      [&](std::size_t i) {
+        {
+          const auto board = Shared<Board>::open(name);
+          ASSERT_EQ(board->whole, Board::kWhole) << "step " << i;
+          ASSERT_FALSE(remove_named_segment(name)) << "step " << i;
+        }
+        leave_a_dead_one(name, {});
+      },
+      stride_unless_torture(kStride));
+  EXPECT_GT(instructions, 300U);
+  RecordProperty("instructions", static_cast<int>(instructions));
+  remove();
+}
+
+// A user who cannot remove the dead one begins it anew in its place, and is killed in that.
+TEST(NamedMemoryKill, may_be_opened_whenever_who_begins_it_anew_died) {
+  if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
+  if (::geteuid() != 0) GTEST_SKIP() << "only the superuser can become another user";
+  constexpr uid_t kStranger = 54321;
+  constexpr SharedMemoryOptions kForAll{.mode = 0666};
+  const auto name = shared_name("steps");
+  const auto become_stranger = [] {
+    if (::setresuid(kStranger, kStranger, kStranger) < 0) throw_errno("setresuid");
+  };
+  const auto open_and_leave = [&] { Shared<Board>::open(name, kForAll)->users = 1; };
+  open_and_leave();
+  leave_a_dead_one(name, kForAll);
+  const auto instructions = kill_at_every_instruction(
+      [&] {
+        become_stranger();
+        open_and_leave();
+      },
+      [&](std::size_t i) {
+        Forked survivor{[&] {
+          become_stranger();
+          const auto board = Shared<Board>::open(name, kForAll);
+          return board->whole == Board::kWhole && board->users == 0 ? 0 : 1;
+        }};
+        ASSERT_EQ(survivor.wait(), exited(0)) << "step " << i;
+        leave_a_dead_one(name, kForAll);
+      },
+      stride_unless_torture(2 * kStride));
+  EXPECT_GT(instructions, 1000U);
+  RecordProperty("instructions", static_cast<int>(instructions));
+  remove_named_segment(name);
 }
 
 }  // namespace

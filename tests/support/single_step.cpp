@@ -1,6 +1,7 @@
 #include "tests/support/single_step.hpp"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -109,6 +110,10 @@ std::size_t kill_at_every_instruction(const std::function<void()>& operation,
     survive(i);
     if (progress != SteppedChild::Progress::inside) return i;
   }
+}
+
+std::size_t stride_unless_torture(std::size_t stride) {
+  return ::getenv("PROCPOOL_TORTURE") != nullptr ? 1 : stride;
 }
 
 }  // namespace procpool::test

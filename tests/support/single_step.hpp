@@ -53,4 +53,8 @@ std::size_t kill_at_every_instruction(const std::function<void()>& operation,
                                       const std::function<void(std::size_t)>& survive,
                                       std::size_t stride = 1);
 
+// The stride for an operation too long for the daily suite: every instruction when the environment
+// has PROCPOOL_TORTURE, as in the long runs.
+std::size_t stride_unless_torture(std::size_t stride);
+
 }  // namespace procpool::test
