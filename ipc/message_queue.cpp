@@ -97,7 +97,7 @@ bool MessageQueue::try_send(std::span<const std::byte> message, unsigned priorit
   if (priority > kHighestPriority) {
     throw Error{"send", name_, "a priority is 0 to " + std::to_string(kHighestPriority)};
   }
-  const auto* bytes = reinterpret_cast<const char*>(message.data());
+  const char* bytes = message.empty() ? "" : reinterpret_cast<const char*>(message.data());
   if (retry_eintr([&] { return ::mq_send(fd(), bytes, message.size(), priority); }) == 0) {
     return true;
   }
@@ -114,6 +114,7 @@ bool MessageQueue::send_until(Deadline deadline, std::span<const std::byte> mess
 }
 
 std::optional<MessageQueue::Received> MessageQueue::try_receive(std::span<std::byte> buffer) {
+  if (buffer.empty()) throw_errno("receive", name_, EMSGSIZE);  // which may have no address
   auto* bytes = reinterpret_cast<char*>(buffer.data());
   unsigned priority = 0;
   const ssize_t n =

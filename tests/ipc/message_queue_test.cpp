@@ -126,6 +126,7 @@ TEST_F(MessageQueueTest, refuses_what_is_too_large_or_too_urgent) {
   send("x");
   std::array<std::byte, 63> too_small;
   EXPECT_THROW(queue().try_receive(too_small), Error);
+  EXPECT_THROW(queue().try_receive({}), Error);
   EXPECT_EQ(receive(), "x@0") << "it stayed";
 }
 
