@@ -94,4 +94,6 @@ class Mutex {
   std::atomic<std::uint64_t> takeovers_ = 0;
 };
 
+static_assert(sizeof(Mutex) <= 64);
+
 }  // namespace procpool::ipc
