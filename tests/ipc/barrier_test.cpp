@@ -75,7 +75,7 @@ void kill(Forked& child) {
 }
 
 TEST(Barrier, lets_nobody_go_on_before_all_have_arrived) {
-  constexpr int kRounds = test::kSanitized ? 200 : 3000;
+  constexpr int kRounds = test::kSanitized ? 200 : 1000;
   const Shared<Plan> plan;
   std::vector<Forked> parties;
   parties.reserve(3);
