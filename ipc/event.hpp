@@ -30,6 +30,7 @@ class Event {
   void set() noexcept;
   void clear() noexcept;
   bool is_set() const noexcept { return (state_.load() & kSet) != 0; }
+  bool ready() const noexcept { return is_set(); }  // as wait_any() asks
 
   void wait() { wait_until(Deadline::never()); }  // blocks until it is set
 

@@ -550,7 +550,7 @@ TEST(Channel, refuses_a_large_message_that_is_not_what_its_sender_says) {
   notice = genuine;
   notice.size = std::uint64_t{1} << 40;
   EXPECT_TRUE(refused(notice, good.fd()));
-  UniqueFd sparse{::memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+  const UniqueFd sparse{::memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
   ASSERT_EQ(::ftruncate(sparse.fd(), off_t{1} << 40), 0);
   ASSERT_EQ(::fcntl(sparse.fd(), F_ADD_SEALS, kSealed), 0);
   EXPECT_TRUE(refused(notice, sparse.fd())) << "it would cost the receiver more than its sender";

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <system_error>
 #include <vector>
@@ -15,6 +14,7 @@
 
 #include "ipc/base/error.hpp"
 #include "ipc/channel.hpp"
+#include "ipc/event.hpp"
 #include "ipc/message_queue.hpp"
 #include "ipc/pipe.hpp"
 #include "ipc/queue.hpp"
@@ -33,12 +33,6 @@ using test::Gate;
 using test::kPatience;
 
 using Indices = std::vector<std::size_t>;
-
-// Something in shared memory without a descriptor.
-struct Flag {
-  std::atomic<bool> raised = false;
-  bool ready() const { return raised; }
-};
 
 // A process, by its pidfd.
 struct ProcessEnd {
@@ -67,41 +61,41 @@ TEST(WaitAny, is_woken_by_any_kind_of_object) {
   auto mail = MessageQueue::open(name, {.capacity = 2, .message_size = 16});
   MessageQueue::unlink(name);
   Queue<int> queue{8};
-  const Shared<Flag> flag;
+  const Shared<Event> event;
   const std::vector<std::function<void()>> actions{
       [&, &side = left] { side.send(1); },
       [&, &end = writer] { end.write_full("x"); },
       [&] { mail.send({}); },
       [&] { queue.push(1); },
-      [&] { flag->raised = true; },
+      [&] { event->set(); },
       [] {},
   };
   for (std::size_t i = 0; i < actions.size(); ++i) {
     Gate start;
-    Forked child{[&] {
+    const Forked child{[&] {
       start.wait();
       actions[i]();
       if (i + 1 < actions.size()) ::pause();
     }};
     ProcessEnd end{child.pidfd()};
     start.open();
-    EXPECT_EQ(wait_any(Deadline::in(kPatience), right, reader, mail, queue, *flag, end),
+    EXPECT_EQ(wait_any(Deadline::in(kPatience), right, reader, mail, queue, *event, end),
               Indices{i});
     std::array<std::byte, 16> buffer;
     right.try_receive(buffer);
     if (reader.ready()) reader.read_some(buffer);
     mail.try_receive(buffer);
     queue.try_pop();
-    flag->raised = false;
+    event->clear();
   }
 }
 
 TEST(WaitAny, returns_nothing_when_the_deadline_comes_first) {
   auto [left, right] = make_channel();
-  const Shared<Flag> flag;
+  const Shared<Event> event;
   const auto start = Deadline::Clock::now();
   EXPECT_EQ(wait_any(Deadline::in(20ms), right), Indices{});
-  EXPECT_EQ(wait_any(Deadline::in(20ms), right, *flag), Indices{});
+  EXPECT_EQ(wait_any(Deadline::in(20ms), right, *event), Indices{});
   EXPECT_EQ(wait_any(Deadline::in(20ms), std::span<const Waitable>{}), Indices{});
   EXPECT_GE(Deadline::Clock::now() - start, 60ms);
 }
@@ -110,6 +104,8 @@ TEST(WaitAny, takes_as_many_as_there_are) {
   constexpr std::size_t kPipes = 100;
   std::vector<Pipe> pipes;
   std::vector<Waitable> ends;
+  pipes.reserve(kPipes);
+  ends.reserve(kPipes);
   for (std::size_t i = 0; i < kPipes; ++i) pipes.push_back(make_pipe());
   for (Pipe& pipe : pipes) ends.push_back(waitable(pipe.reader));
   pipes[99].writer.write_full("x");
@@ -134,7 +130,7 @@ TEST(WaitAny, sleeps_although_a_descriptor_says_for_ever_that_there_is_something
   const double before = processor_seconds();
   EXPECT_EQ(wait_any(Deadline::in(300ms), objects), Indices{});
   EXPECT_LT(processor_seconds() - before, 0.1);
-  Forked child{[&, &side = left] { side.send(1); }};
+  const Forked child{[&, &side = left] { side.send(1); }};
   EXPECT_EQ(wait_any(Deadline::in(kPatience), objects), Indices{1});
 }
 
