@@ -11,6 +11,7 @@
 #include <bit>
 #include <concepts>
 #include <cstddef>
+#include <ranges>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -20,11 +21,12 @@
 
 namespace procpool::ipc {
 
-// What is the same in every process when its bytes are. The compiler cannot see pointers and
-// references inside T, which would point into one process only: a T must not have them.
+// What is the same in every process when its bytes are. The compiler sees views (std::string_view,
+// std::span), but no other pointers and references inside T, which would point into one process
+// only: a T must not have them.
 template <typename T>
 concept Trivial = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> &&
-                  !std::is_member_pointer_v<T> && !std::is_const_v<T>;
+                  !std::is_member_pointer_v<T> && !std::is_const_v<T> && !std::ranges::view<T>;
 
 // The functions above, for T. There is one for trivially copyable types, std::string and vectors of
 // trivially copyable types; codec_cereal.hpp has one for whatever cereal can serialise; for your

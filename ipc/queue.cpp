@@ -111,8 +111,8 @@ void QueueBase::write(const Range& range, std::span<const std::byte> bytes) {
   const auto [head, tail] = std::pair{bytes.first(std::min(room, bytes.size())),
                                       bytes.subspan(std::min(room, bytes.size()))};
   std::memcpy(first, &length, kLengthSize);
-  std::memcpy(first + kLengthSize, head.data(), head.size());
-  if (!tail.empty()) std::memcpy(ring_->cell(range.position + cells), tail.data(), tail.size());
+  std::ranges::copy(head, first + kLengthSize);
+  std::ranges::copy(tail, ring_->cell(range.position + cells));
 }
 
 std::span<const std::byte> QueueBase::read(const Range& range,

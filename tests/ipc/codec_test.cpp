@@ -1,7 +1,9 @@
 #include "ipc/codec.hpp"
 
 #include <cstddef>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -51,6 +53,7 @@ TEST(Codec, refuses_bytes_that_are_no_value) {
 
 static_assert(Encodable<int> && Encodable<std::string> && Encodable<std::vector<Point>>);
 static_assert(!Encodable<Named> && !Encodable<const char*> && !Encodable<std::vector<std::string>>);
+static_assert(!Encodable<std::string_view> && !Encodable<std::span<const int>>);
 
 }  // namespace
 }  // namespace procpool::ipc
