@@ -93,14 +93,20 @@ void SharedMutex::unlock() {
   turns_.notify_all();
 }
 
-bool SharedMutex::lock_shared_by(Deadline deadline) {
-  return detail::await(turns_, deadline, [&](bool ask) { return share(ask); });
+bool SharedMutex::try_lock_shared() {
+  return share(false, false) || share(true, detail::holds_slot(readers_, Owner::this_thread()));
 }
 
-bool SharedMutex::share(bool ask) {
+bool SharedMutex::lock_shared_by(Deadline deadline) {
+  if (share(false, false)) return true;
+  const bool has_one = detail::holds_slot(readers_, Owner::this_thread());
+  return detail::await(turns_, deadline, [&](bool ask) { return share(ask, has_one); });
+}
+
+// Who has a share already keeps any writer from the lock, and need not look for one.
+bool SharedMutex::share(bool ask, bool has_one) {
+  if (!is_free_of_writers(ask) && !has_one) return false;
   const Owner me = Owner::this_thread();
-  const bool has_one = !is_free_of_writers(ask) && detail::holds_slot(readers_, me);
-  if (!has_one && Owner{writer_.load()} != kNobody) return false;
   if (!take_share(me, ask)) return false;
   if (has_one || Owner{writer_.load()} == kNobody) return true;
   return_share(me);

@@ -65,7 +65,7 @@ class SharedMutex {
 
   // False: there is a writer, or one that waits, or there are kMostReaders. Never blocks. Throws
   // as lock_shared().
-  bool try_lock_shared() { return share(true); }
+  bool try_lock_shared();
 
   // False: not before the time came. Throws as lock_shared().
   template <typename Rep, typename Period>
@@ -98,7 +98,7 @@ class SharedMutex {
   void give_up() noexcept;
 
   bool lock_shared_by(Deadline deadline);
-  bool share(bool ask);
+  bool share(bool ask, bool has_one);
   bool take_share(Owner me, bool ask);
   void return_share(Owner me);
 

@@ -35,9 +35,9 @@ bool await(EventCount& changes, Deadline deadline, Attempt attempt) {
     const auto seen = changes.prepare();
     const bool last = deadline.expired();
     const bool ask = last || look.expired();
-    if (ask) look = Deadline::in(kLongestSleep);
     if (attempt(ask)) return true;
     if (last) return false;
+    if (ask) look = Deadline::in(kLongestSleep);  // from here on: however long the answer took
     changes.wait(seen, std::min(deadline, look));
   }
 }
