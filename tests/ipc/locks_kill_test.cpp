@@ -290,7 +290,7 @@ TEST_F(LocksKill, shared_mutex_passes_over_waiters_that_die) {
                               mutex->unlock();
                               return true;
                             }},
-                997);
+                1999);
     expect_free(*mutex);
   }
   kill_within(Waiting{.begin = [&] { mutex->lock_shared(); },
@@ -461,7 +461,7 @@ TEST_F(LocksKill, bounded_semaphore_forgets_no_waiter) {
                             limits->only.release();
                             return true;
                           }},
-              997);
+              1999);
 }
 
 // Event
