@@ -48,9 +48,15 @@ class Walk {
     start_ = hint;
     steps_ = 0;
   }
-  // The slot is some laps ahead: so everything before its last lap is over.
-  void pass(std::int64_t laps_ahead) {
+  // The slot is some laps ahead, so the position before it in this slot was claimed once, and for
+  // that every one before had to be: no producer has to look at them.
+  void pass_claimed(std::int64_t laps_ahead) {
     step((static_cast<std::uint64_t>(laps_ahead) - 1) * capacity_ + 1);
+  }
+  // But it may have been abandoned while messages before it were still unread: only what lies
+  // another lap back is over, because the same slots were claimed again since.
+  void pass_read(std::int64_t laps_ahead) {
+    pass_claimed(std::max<std::int64_t>(laps_ahead - 1, 1));
   }
   void skip(Slot range) { step(std::clamp<std::uint64_t>(range.count(), 1, capacity_)); }
   void try_again() { step(0); }
@@ -168,7 +174,7 @@ Ring::Attempt Ring::attempt_space(const Wanted& wanted) {
     Slot seen{word.load(std::memory_order_acquire)};
     const std::int64_t ahead = seen.ahead_of(lap);
     if (ahead > 0) {
-      walk.pass(ahead);
+      walk.pass_claimed(ahead);
     } else if (ahead < 0) {
       return {Outcome::nothing, {}, walk.position, seen};
     } else if (seen.is_closed()) {
@@ -205,7 +211,7 @@ Ring::Attempt Ring::attempt_messages(std::size_t most) {
     Slot seen{word.load(std::memory_order_acquire)};
     const std::int64_t ahead = seen.ahead_of(lap);
     if (ahead > 0) {
-      walk.pass(ahead);
+      walk.pass_read(ahead);
       continue;
     }
     if (ahead < 0) return {Outcome::nothing, {}, walk.position, seen};
@@ -460,7 +466,7 @@ Ring::Attempt Ring::look_at_head() const {
     const Slot seen{slot(walk.position).load()};
     const std::int64_t ahead = seen.ahead_of(lap_of(walk.position));
     if (ahead > 0) {
-      walk.pass(ahead);
+      walk.pass_read(ahead);
     } else if (ahead == 0 && seen.phase() == Phase::reading) {
       walk.skip(seen);
     } else if (ahead == 0 && seen.phase() == Phase::ready) {

@@ -128,6 +128,7 @@ class Ring {
     const std::uint64_t lap = lap_of(position);
     // Without a look at the slot before, which would cost its line twice.
     std::uint64_t seen = Slot::free(lap).word;
+    __builtin_prefetch(cell(position), 1);  // comes while the slot does
     if (me == 0 || !slot(position).compare_exchange_strong(
                        seen, Slot::taken(Slot::Phase::writing, lap, me, 1, false).word,
                        std::memory_order_acquire, std::memory_order_relaxed)) {
@@ -141,6 +142,7 @@ class Ring {
     position = state_->head.load(std::memory_order_relaxed);
     const std::uint64_t lap = lap_of(position);
     std::uint64_t seen = Slot::ready(lap, 1, false).word;
+    __builtin_prefetch(cell(position));
     if (me == 0 || geometry_.joinable || slot(position).load(std::memory_order_relaxed) != seen ||
         !slot(position).compare_exchange_strong(
             seen, Slot::taken(Slot::Phase::reading, lap, me, 1, false).word,
