@@ -63,19 +63,24 @@ std::string_view fault_in(const UniqueFd& file, const SegmentHeader& expected,
   return {};
 }
 
-void allocate(const UniqueFd& file, std::size_t size, const std::string& path) {
+void allocate(const UniqueFd& file, const SharedMemory::Layout& layout, const std::string& path) {
+  constexpr std::size_t kHeader = SharedMemory::kHeaderSize;
+  const auto size = static_cast<off_t>(kHeader + layout.size);
+  const auto reserved = static_cast<off_t>(kHeader + layout.reserved);
+  if (::ftruncate(file.fd(), size) < 0) throw_errno("ftruncate", path);
   int error = EINTR;
-  while (error == EINTR) error = ::posix_fallocate(file.fd(), 0, static_cast<off_t>(size));
+  while (error == EINTR) error = ::posix_fallocate(file.fd(), 0, reserved);
   if (error != 0) throw_errno("allocate shared memory", path, error);
 }
 
-UniqueFd make_nameless_file(std::size_t size, mode_t mode, const std::string& path) {
+UniqueFd make_nameless_file(const SharedMemory::Layout& layout, mode_t mode,
+                            const std::string& path) {
   const std::string folder{detail::kSegmentFolder};
   UniqueFd file{retry_eintr(
       [&] { return ::open(folder.c_str(), O_RDWR | O_CLOEXEC | O_TMPFILE, kOwnerOnly); })};
   if (!file.valid()) throw_errno("create shared memory", path);
   if (::fchmod(file.fd(), mode) < 0) throw_errno("fchmod", path);
-  allocate(file, size, path);
+  allocate(file, layout, path);
   return file;
 }
 
@@ -158,7 +163,7 @@ SharedMemory SharedMemory::open(std::string_view name, const Layout& layout,
   for (;;) {
     UniqueFd file = detail::open_segment(kOpen, path);
     if (!file.valid()) {
-      SharedMemory memory{make_nameless_file(expected.size, options.mode, path), layout.size};
+      SharedMemory memory{make_nameless_file(layout, options.mode, path), layout.size};
       construct_in(memory);
       detail::share_segment(memory.segment_, path);  // before the name: unused ones are removed
       if (!give_name(memory.segment_, path)) continue;
@@ -175,7 +180,7 @@ SharedMemory SharedMemory::open(std::string_view name, const Layout& layout,
       unfinished.size = 0;
       write_header(file, unfinished, path);
       if (::ftruncate(file.fd(), sizeof unfinished) < 0) throw_errno("ftruncate", path);
-      allocate(file, expected.size, path);
+      allocate(file, layout, path);
       construct_in(SharedMemory{UniqueFd{::fcntl(file.fd(), F_DUPFD_CLOEXEC, 0)}, layout.size});
       std::move(*unused).become_user(path);
     } else {

@@ -58,6 +58,10 @@ class SharedMemory {
   struct Layout {
     std::uint64_t hash;  // of the types that lie in the segment
     std::size_t size;    // in bytes, 1 or more
+
+    // Of a named segment: so many of them are allocated at its creation. Whoever touches the others
+    // must have done that himself before, or a full file system is a SIGBUS.
+    std::size_t reserved = size;
   };
 
   // Puts the first state into the memory, which is zero: once per segment, before anybody else can
