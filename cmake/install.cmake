@@ -10,7 +10,7 @@ set(pkg_config_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 set(server_libraries http models net)
 
 if(PROCPOOL_BUILD_PROGRAMS)
-  install(TARGETS procpool-httpd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(TARGETS ipc-demo procpool-httpd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   install(FILES servers/procpool-httpd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 endif()
 
