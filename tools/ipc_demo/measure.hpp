@@ -91,27 +91,30 @@ double one_way(std::size_t size, Clock::duration time = kBenchTime) {
   constexpr std::size_t kBytesALook = 65536;  // at the clock
   const std::size_t messages_a_look = size < kBytesALook ? 64 : 1;
   L link{size};
-  ipc::Shared<std::atomic<Clock::rep>> ended;
+  struct Arrivals {
+    std::atomic<std::size_t> count = 0;
+    std::atomic<Clock::rep> ended_at = 0;
+  };
+  ipc::Shared<Arrivals> arrivals;
   auto receiver = proc::Process::fork(
       [&] {
         std::vector<std::byte> buffer(size);
-        do link.receive(buffer);
-        while (buffer.front() != kLast);
-        ended->store(Clock::now().time_since_epoch().count());
+        std::size_t count = 0;
+        for (; buffer.front() != kLast; ++count) link.receive(buffer);
+        arrivals->count = count;
+        arrivals->ended_at = Clock::now().time_since_epoch().count();
         return 0;
       },
       {.name = "receiver", .die_with_parent = true});
   std::vector<std::byte> message(size);
-  link.send(message);  // it runs now
   const auto start = Clock::now();
-  std::size_t sent = 1;
-  for (; Clock::now() - start < time; sent += messages_a_look) {
+  while (Clock::now() - start < time) {
     for (std::size_t i = 0; i < messages_a_look; ++i) link.send(message);
   }
   message.front() = kLast;
   link.send(message);
   receiver.wait();
-  return ns_each(Clock::duration{*ended} - start.time_since_epoch(), sent);
+  return ns_each(Clock::duration{arrivals->ended_at} - start.time_since_epoch(), arrivals->count);
 }
 
 // A message there and one back.

@@ -5,7 +5,7 @@
 namespace procpool::demo {
 namespace {
 
-constexpr std::array kScenarios{&kPipe, &kChannel, &kSharedMemory, &kMutex, &kSignal};
+constexpr std::array kScenarios{&kPipe, &kChannel, &kQueue, &kSharedMemory, &kMutex, &kSignal};
 
 }  // namespace
 
