@@ -5,7 +5,9 @@
 namespace procpool::demo {
 namespace {
 
-constexpr std::array kScenarios{&kPipe, &kChannel, &kQueue, &kSharedMemory, &kMutex, &kSignal};
+constexpr std::array kScenarios{&kPipe,         &kFifo,         &kChannel, &kQueue,
+                                &kMessageQueue, &kSharedMemory, &kMutex,   &kSemaphore,
+                                &kEvent,        &kCondition,    &kBarrier, &kSignal};
 
 }  // namespace
 
