@@ -30,7 +30,7 @@ void work(Stage& stage, Plan& plan, std::size_t me) {
     stage.say("has done its part of round ", round, ", waits for the others");
     const auto place = plan.barrier.wait([&] { ++plan.rounds; });
     for (const auto& done : plan.done) plan.ahead += done < round ? 1 : 0;
-    if (*place + 1 == kParties) stage.say("came last, and let all of them go");
+    if (place.value() + 1 == kParties) stage.say("came last, and let all of them go");
   }
   plan.barrier.detach();
 }

@@ -76,7 +76,7 @@ void kill(Stage& stage) {
   constexpr int kNotifications = 1000;
   for (int i = 0; i < kNotifications; ++i) stock->changed.notify_one();
   stage.say("notified ", kNotifications,
-            " times: a pthread_cond_t of glibc hangs the third after a waiter was killed");
+            " times: with glibc's pthread_cond_t the third never returns");
   put(*stock, 1);
   stage.finish(survivor);
   stage.prove("taken by the survivor", 1, stock->taken);

@@ -14,11 +14,6 @@
 namespace procpool::demo {
 namespace {
 
-// In memory, and not in the current folder.
-std::string path_of(const Stage& stage) {
-  return "/dev/shm" + stage.name() + ".fifo";
-}
-
 bool exists(const std::string& path) {
   return ::access(path.c_str(), F_OK) == 0;
 }
@@ -30,7 +25,7 @@ std::string read_all(ipc::PipeReader& reader) {
 }
 
 void play(Stage& stage) {
-  const std::string path = path_of(stage);
+  const std::string path = stage.fifo_path();
   auto reader = stage.enter("reader", [&] {
     const ipc::Fifo fifo{path};
     stage.say("there was no ", path, ", so made it; waits for somebody to write");
@@ -57,7 +52,7 @@ void play(Stage& stage) {
 }
 
 void kill(Stage& stage) {
-  const std::string path = path_of(stage);
+  const std::string path = stage.fifo_path();
   auto reader = stage.enter("reader", [&] {
     const ipc::Fifo fifo{path};
     stage.say("made ", path, ", waits for somebody to write");

@@ -78,6 +78,16 @@ class Narrator {
   std::vector<Line> proofs_;
 };
 
+// Removed at the end, whatever the end is.
+struct Names {
+  explicit Names(std::string_view all) : name{all} {}
+  Names(const Names&) = delete;
+  Names& operator=(const Names&) = delete;
+  ~Names() { Stage::remove_names(name); }
+
+  std::string name;
+};
+
 // Until all who could say something are gone. Returns the signal that ended it before; 0: none.
 int narrate_lines(Narrator& narrator, ipc::Channel& lines, proc::SignalSource& signals) {
   for (;;) {
@@ -111,6 +121,7 @@ int narrate(const Scenario& scenario, Act act) {
     (act == Act::kill ? scenario.kill : scenario.play)(stage);
     return 0;
   };
+  const Names names{name};
   auto director = proc::Process::fork(direct, {.name = "director", .die_with_parent = true});
   speaking.close();
 

@@ -14,6 +14,8 @@
 
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
+#include "ipc/message_queue.hpp"
+#include "ipc/named_segments.hpp"
 
 namespace procpool::demo {
 namespace {
@@ -104,6 +106,14 @@ double Stage::ms_since_kill() const {
 void Stage::finish(proc::Process& process) {
   const proc::ExitStatus status = process.wait();
   if (!status.success()) throw Error{"play", process.name(), status.text()};
+}
+
+void Stage::remove_names(const std::string& name) {
+  ::unlink(fifo_path(name).c_str());
+  ipc::MessageQueue::unlink(name);
+  for (const auto& segment : ipc::list_named_segments()) {
+    if (segment.name == name) ipc::remove_named_segment(name);
+  }
 }
 
 Cue::Cue() : event_{::eventfd(0, EFD_CLOEXEC)} {

@@ -78,8 +78,13 @@ class Stage {
   void finish(proc::Process& process);
 
   const std::string& name() const noexcept { return name_; }  // "/ipc-demo.1234"
+  std::string fifo_path() const { return fifo_path(name_); }
+
+  // Of a scenario that has ended: what it left behind because it was cut short.
+  static void remove_names(const std::string& name);
 
  private:
+  static std::string fifo_path(const std::string& name) { return "/dev/shm" + name + ".fifo"; }
   void send(Line::Kind kind, std::string_view words);
   void prove_texts(std::string_view what, std::string_view expected, std::string_view observed);
 
