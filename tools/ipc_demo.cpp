@@ -1,4 +1,9 @@
 // ipc-demo: shows what passes between processes, proves it, kills in the middle of it, measures it.
+#include <unistd.h>
+
+#include <chrono>
+#include <exception>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <string>
@@ -6,6 +11,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "ipc/base/error.hpp"
+#include "tools/ipc_demo/compare.hpp"
 #include "tools/ipc_demo/narrator.hpp"
 #include "tools/ipc_demo/scenario.hpp"
 #include "tools/ipc_demo/table.hpp"
@@ -17,6 +24,8 @@ using namespace procpool::demo;
 constexpr int kExitFailed = 1;
 constexpr int kExitBadUsage = 2;
 constexpr std::size_t kWidth = 80;
+constexpr std::string_view kCompareSummary =
+    "all ways from one process to another, beside each other";
 
 int show_measurements(const Scenario& scenario) {
   std::cout << "ipc-demo " << scenario.name << " --bench: " << scenario.summary << "\n\n";
@@ -26,6 +35,27 @@ int show_measurements(const Scenario& scenario) {
                with_prefix(1e9 / measured.nanoseconds)});
   }
   std::cout << table.text() << std::flush;
+  return 0;
+}
+
+int show_comparison(double seconds, const std::string& svg_file) {
+  std::ofstream svg;
+  if (!svg_file.empty()) {
+    svg.open(svg_file);  // before all the work
+    if (!svg) procpool::throw_errno("open", svg_file);
+  }
+  const auto time =
+      std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>{seconds});
+  const bool on_terminal = ::isatty(STDERR_FILENO) == 1;
+  const auto rows = compare(time, [&](std::string_view name) {
+    if (on_terminal) std::cerr << "\r\x1b[Kmeasures " << name << std::flush;
+  });
+  if (on_terminal) std::cerr << "\r\x1b[K";
+  std::cout << "ipc-demo compare: " << kCompareSummary << "\n\n" << table_of(rows) << std::flush;
+  if (!svg_file.empty()) {
+    svg << svg_of(rows) << std::flush;
+    if (!svg) procpool::throw_errno("write", svg_file);
+  }
   return 0;
 }
 
@@ -41,6 +71,7 @@ std::string overview() {
   for (const Scenario* scenario : scenarios()) {
     lines += text("  ", padded(scenario->name, kNameWidth, Align::left), scenario->summary, "\n");
   }
+  lines += text("\nand\n", "  ", padded("compare", kNameWidth, Align::left), kCompareSummary, "\n");
   return lines;
 }
 
@@ -58,6 +89,23 @@ void add_scenario(CLI::App& app, const Scenario& scenario, std::function<int()>&
   });
 }
 
+void add_compare(CLI::App& app, std::function<int()>& action) {
+  constexpr double kDefaultSeconds = 15;
+  CLI::App* command = app.add_subcommand("compare", std::string{kCompareSummary});
+  CLI::Option* svg = command->add_option("--svg")->description("draw it into this file, too");
+  CLI::Option* seconds = command->add_option("--seconds")
+                             ->description("how long all of it takes, about (15)")
+                             ->check(CLI::Range(0.1, 3600.0));
+  svg->option_text("FILE");
+  seconds->option_text("N");
+  command->callback([&action, svg, seconds] {
+    action = [file = svg->count() > 0 ? svg->as<std::string>() : std::string{},
+              time = seconds->count() > 0 ? seconds->as<double>() : kDefaultSeconds] {
+      return show_comparison(time, file);
+    };
+  });
+}
+
 int run(int argc, char** argv) {
   CLI::App app{overview()};
   app.name("ipc-demo");
@@ -69,6 +117,7 @@ int run(int argc, char** argv) {
     return 0;
   };
   for (const Scenario* scenario : scenarios()) add_scenario(app, *scenario, action);
+  add_compare(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

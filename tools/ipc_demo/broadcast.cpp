@@ -16,9 +16,9 @@ constexpr std::size_t kCapacity = 16;
 
 using Prices = ipc::Broadcast<std::uint64_t>;
 
-// Reads to the end; each message is one more than what came before it, if nothing was missed.
+// Reads to the end; `before` messages were seen already, and the last of them had that number.
 void read_all(Stage& stage, Prices::Reader reader, std::uint64_t before) {
-  std::uint64_t seen = 0;
+  std::uint64_t seen = before;
   std::uint64_t out_of_order = 0;
   for (auto price = reader.read(); price; price = reader.read()) {
     if (*price <= before) ++out_of_order;
@@ -31,11 +31,18 @@ void read_all(Stage& stage, Prices::Reader reader, std::uint64_t before) {
 }
 
 void play(Stage& stage) {
+  constexpr std::uint64_t kFirst = 10;
   Prices prices{kCapacity};
   stage.say("makes a broadcast that keeps the last ", kCapacity, " messages");
+  Cue caught_up;
   auto fast = stage.enter("fast", [&] {
-    stage.say("reads: waits for the first message");
-    read_all(stage, prices.make_reader(ipc::ReadFrom::oldest), 0);
+    stage.say("is a reader, waits for the first message");
+    auto reader = prices.make_reader(ipc::ReadFrom::oldest);
+    for (std::uint64_t expected = 1; expected <= kFirst; ++expected) reader.read();
+    stage.say("saw all of the first ", kFirst, ", missed ", reader.missed());
+    stage.prove("missed by a reader who keeps up", 0, reader.missed());
+    caught_up.give();
+    read_all(stage, reader, kFirst);
   });
   Stage::await_sleep(fast);
   Cue written;
@@ -48,8 +55,12 @@ void play(Stage& stage) {
   Stage::await_sleep(slow);
   auto writer = stage.enter("writer", [&] {
     auto role = prices.make_writer();
-    stage.say("publishes ", kMessages, " messages, and waits for nobody");
-    for (std::uint64_t price = 1; price <= kMessages; ++price) role.publish(price);
+    std::uint64_t price = 0;
+    stage.say("publishes ", kFirst, " messages");
+    while (price < kFirst) role.publish(++price);
+    caught_up.await();
+    stage.say("publishes the rest of ", kMessages, " at once, and waits for nobody");
+    while (price < kMessages) role.publish(++price);
     stage.say("is ready, closes");
     prices.close();
   });
@@ -100,22 +111,6 @@ void kill(Stage& stage) {
   stage.finish(reader);
   stage.prove("roles taken from the dead", 1, prices.takeovers());
 }
-
-template <std::size_t size>
-class BroadcastLink {
- public:
-  explicit BroadcastLink(std::size_t) {}
-  void send(std::span<const std::byte> message) {
-    if (!writer_) writer_.emplace(prices_.make_writer());
-    writer_->publish(as_message<size>(message).front());
-  }
-  void receive(std::span<std::byte> buffer) { std::ranges::copy(*reader_.read(), buffer.begin()); }
-
- private:
-  ipc::Broadcast<Bytes<size>> prices_{capacity_for(size)};
-  typename ipc::Broadcast<Bytes<size>>::Reader reader_ = prices_.make_reader();
-  std::optional<typename ipc::Broadcast<Bytes<size>>::Writer> writer_;
-};
 
 double by_writer_alone() {
   ipc::Broadcast<Bytes<64>> prices{1024};

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <optional>
 #include <string>
 
 #include "ipc/base/error.hpp"
@@ -100,24 +99,6 @@ void kill(Stage& stage) {
   ::unlink(path.c_str());
   stage.say("removes the name");
 }
-
-class FifoLink {
- public:
-  explicit FifoLink(std::size_t) {
-    const ipc::Fifo fifo{"/dev/shm" + passing_name()};
-    // A descriptor of both ends, so that neither waits for the other one.
-    const UniqueFd both{::open(fifo.path().c_str(), O_RDWR | O_CLOEXEC)};
-    if (!both.valid()) throw_errno("open", fifo.path());
-    reader_ = fifo.open_reader();
-    writer_ = fifo.open_writer();
-  }
-  void send(std::span<const std::byte> message) { writer_->write_full(message); }
-  void receive(std::span<std::byte> buffer) { reader_->read_full(buffer); }
-
- private:
-  std::optional<ipc::PipeReader> reader_;
-  std::optional<ipc::PipeWriter> writer_;
-};
 
 std::vector<Measurement> bench() {
   return {{"Fifo, 64 bytes one way", one_way<FifoLink>(64)},

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -23,6 +24,8 @@
 #include "ipc/base/io.hpp"
 #include "ipc/base/unique_fd.hpp"
 #include "ipc/channel.hpp"
+#include "ipc/fifo.hpp"
+#include "ipc/message_queue.hpp"
 #include "ipc/pipe.hpp"
 #include "ipc/shared_memory.hpp"
 #include "tools/ipc_demo/text.hpp"
@@ -49,6 +52,24 @@ class PipeLink {
 
  private:
   ipc::Pipe pipe_ = ipc::make_pipe();
+};
+
+class FifoLink {
+ public:
+  explicit FifoLink(std::size_t) {
+    const ipc::Fifo fifo{"/dev/shm" + passing_name()};
+    // A descriptor of both ends, so that neither waits for the other one.
+    const UniqueFd both{::open(fifo.path().c_str(), O_RDWR | O_CLOEXEC)};
+    if (!both.valid()) throw_errno("open", fifo.path());
+    reader_ = fifo.open_reader();
+    writer_ = fifo.open_writer();
+  }
+  void send(std::span<const std::byte> message) { writer_->write_full(message); }
+  void receive(std::span<std::byte> buffer) { reader_->read_full(buffer); }
+
+ private:
+  std::optional<ipc::PipeReader> reader_;
+  std::optional<ipc::PipeWriter> writer_;
 };
 
 // read(2) and write(2), and nothing else.
@@ -93,6 +114,8 @@ class ChannelLink {
 // A Unix socket, SOCK_SEQPACKET, with send(2) and recv(2).
 class RawSocketLink {
  public:
+  static constexpr std::size_t kMost = 65536;  // bytes: more than SO_SNDBUF is refused
+
   explicit RawSocketLink(std::size_t) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0) {
@@ -113,10 +136,25 @@ class RawSocketLink {
   UniqueFd right_;
 };
 
+class MessageQueueLink {
+ public:
+  static constexpr std::size_t kMost = 8192;  // bytes: /proc/sys/fs/mqueue/msgsize_max
+
+  explicit MessageQueueLink(std::size_t size)
+      : queue_{ipc::MessageQueue::open(passing_name(), {.message_size = size})} {
+    ipc::MessageQueue::unlink(passing_name());
+  }
+  void send(std::span<const std::byte> message) { queue_.send(message); }
+  void receive(std::span<std::byte> buffer) { queue_.receive(buffer); }
+
+ private:
+  ipc::MessageQueue queue_;
+};
+
 // mq_send(3) and mq_receive(3); as many messages as an ordinary user may have in it.
 class RawPosixQueueLink {
  public:
-  static constexpr std::size_t kMost = 8192;  // bytes: /proc/sys/fs/mqueue/msgsize_max
+  static constexpr std::size_t kMost = MessageQueueLink::kMost;
 
   explicit RawPosixQueueLink(std::size_t size) {
     mq_attr attributes{};

@@ -102,19 +102,6 @@ void kill(Stage& stage) {
   ipc::MessageQueue::unlink(stage.name());
 }
 
-class MessageQueueLink {
- public:
-  explicit MessageQueueLink(std::size_t size)
-      : queue_{ipc::MessageQueue::open(passing_name(), {.message_size = size})} {
-    ipc::MessageQueue::unlink(passing_name());
-  }
-  void send(std::span<const std::byte> message) { queue_.send(message); }
-  void receive(std::span<std::byte> buffer) { queue_.receive(buffer); }
-
- private:
-  ipc::MessageQueue queue_;
-};
-
 std::vector<Measurement> bench() {
   return {{"MessageQueue, 64 bytes one way", one_way<MessageQueueLink>(64)},
           {"mq_send(3) and mq_receive(3), 64 bytes", one_way<RawPosixQueueLink>(64)},

@@ -1,12 +1,14 @@
-// ipc::Queue as a way between two processes, to be measured: by copying, in batches, in place.
+// ipc::Queue and ipc::Broadcast as ways between two processes, to be measured.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "ipc/broadcast.hpp"
 #include "ipc/queue.hpp"
 #include "tools/ipc_demo/links.hpp"
 
@@ -73,6 +75,23 @@ class LoanLink {
 
  private:
   ipc::Queue<Bytes<size>> queue_{capacity_for(size)};
+};
+
+// The reader may miss messages: what it sees counts.
+template <std::size_t size>
+class BroadcastLink {
+ public:
+  explicit BroadcastLink(std::size_t) {}
+  void send(std::span<const std::byte> message) {
+    if (!writer_) writer_.emplace(prices_.make_writer());
+    writer_->publish(as_message<size>(message).front());
+  }
+  void receive(std::span<std::byte> buffer) { std::ranges::copy(*reader_.read(), buffer.begin()); }
+
+ private:
+  ipc::Broadcast<Bytes<size>> prices_{capacity_for(size)};
+  typename ipc::Broadcast<Bytes<size>>::Reader reader_ = prices_.make_reader();
+  std::optional<typename ipc::Broadcast<Bytes<size>>::Writer> writer_;
 };
 
 }  // namespace procpool::demo

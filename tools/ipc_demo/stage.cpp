@@ -108,11 +108,12 @@ void Stage::finish(proc::Process& process) {
   if (!status.success()) throw Error{"play", process.name(), status.text()};
 }
 
-void Stage::remove_names(const std::string& name) {
+void Stage::remove_names(const std::string& name) noexcept {
   ::unlink(fifo_path(name).c_str());
-  ipc::MessageQueue::unlink(name);
-  for (const auto& segment : ipc::list_named_segments()) {
-    if (segment.name == name) ipc::remove_named_segment(name);
+  try {
+    ipc::MessageQueue::unlink(name);
+    ipc::remove_named_segment(name);
+  } catch (const Error&) {  // there is none: the scenario has removed it itself
   }
 }
 

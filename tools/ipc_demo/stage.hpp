@@ -81,7 +81,7 @@ class Stage {
   std::string fifo_path() const { return fifo_path(name_); }
 
   // Of a scenario that has ended: what it left behind because it was cut short.
-  static void remove_names(const std::string& name);
+  static void remove_names(const std::string& name) noexcept;
 
  private:
   static std::string fifo_path(const std::string& name) { return "/dev/shm" + name + ".fifo"; }
