@@ -1,12 +1,15 @@
 // ipc-demo: shows what passes between processes, proves it, kills in the middle of it, measures it.
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <exception>
 #include <fstream>
 #include <functional>
 #include <iostream>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -15,6 +18,7 @@
 #include "tools/ipc_demo/compare.hpp"
 #include "tools/ipc_demo/narrator.hpp"
 #include "tools/ipc_demo/scenario.hpp"
+#include "tools/ipc_demo/segments.hpp"
 #include "tools/ipc_demo/table.hpp"
 
 namespace {
@@ -24,6 +28,8 @@ using namespace procpool::demo;
 constexpr int kExitFailed = 1;
 constexpr int kExitBadUsage = 2;
 constexpr std::size_t kWidth = 80;
+constexpr std::string_view kListSummary = "the named segments: who has them, and who waits in them";
+constexpr std::string_view kRemoveSummary = "remove named segments that nobody uses";
 constexpr std::string_view kCompareSummary =
     "all ways from one process to another, beside each other";
 
@@ -71,7 +77,14 @@ std::string overview() {
   for (const Scenario* scenario : scenarios()) {
     lines += text("  ", padded(scenario->name, kNameWidth, Align::left), scenario->summary, "\n");
   }
-  lines += text("\nand\n", "  ", padded("compare", kNameWidth, Align::left), kCompareSummary, "\n");
+  lines += "\nand\n";
+  const std::array<std::pair<std::string_view, std::string_view>, 3> others{
+      {{"compare", kCompareSummary}, {"ls", kListSummary}, {"rm", kRemoveSummary}}};
+  for (const auto& [name, summary] : others) {
+    lines += text("  ", padded(name, kNameWidth, Align::left), summary, "\n");
+  }
+  lines +=
+      "\nipc-demo NAME --help says when to use what. Exit codes: 0 proved, 1 not, 2 wrong usage.\n";
   return lines;
 }
 
@@ -106,6 +119,27 @@ void add_compare(CLI::App& app, std::function<int()>& action) {
   });
 }
 
+void add_segments(CLI::App& app, std::function<int()>& action) {
+  app.add_subcommand("ls", std::string{kListSummary})->callback([&action] {
+    action = list_segments;
+  });
+  CLI::App* command = app.add_subcommand("rm", std::string{kRemoveSummary});
+  CLI::Option* names = command->add_option("names")->description("as ipc-demo ls has them");
+  names->option_text("NAME...")->expected(-1);
+  CLI::Option* dead =
+      command->add_flag("--dead")->description("all that nobody uses")->excludes(names);
+  command->callback([&action, names, dead] {
+    if (names->count() == 0 && dead->count() == 0) {
+      throw CLI::ValidationError{"rm", "say which: NAME..., or --dead"};
+    }
+    if (dead->count() > 0) {
+      action = remove_dead_segments;
+    } else {
+      action = [given = names->as<std::vector<std::string>>()] { return remove_segments(given); };
+    }
+  });
+}
+
 int run(int argc, char** argv) {
   CLI::App app{overview()};
   app.name("ipc-demo");
@@ -118,11 +152,11 @@ int run(int argc, char** argv) {
   };
   for (const Scenario* scenario : scenarios()) add_scenario(app, *scenario, action);
   add_compare(app, action);
+  add_segments(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
-    const auto chosen = app.get_subcommands();
-    std::cout << (chosen.empty() ? overview() : chosen.front()->help()) << std::flush;
+    std::cout << (app.get_subcommands().empty() ? overview() : app.help()) << std::flush;
     return 0;
   } catch (const CLI::CallForVersion& version) {
     std::cout << version.what() << std::endl;

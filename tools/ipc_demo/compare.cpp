@@ -84,7 +84,7 @@ constexpr std::array kMechanisms{
     make<kAny, Fifos>("Fifo", kOurs, fifos, kAll),
     make<MessageQueueLink::kMost, MessageQueues>("MessageQueue", kOurs, kernel_queues, kAll),
     make<kAny, Boosts>("Boost message_queue", kTheirs, queues, kAll),
-    make<RawSocketLink::kMost, RawSockets>("Unix socket (SEQPACKET)", kTheirs, channels, kAll),
+    make<RawSocketLink::kMost, RawSockets>("Unix socket, SEQPACKET", kTheirs, channels, kAll),
     make<kAny, RawPipes>("pipe(2)", kTheirs, pipes, kAll),
     make<RawPosixQueueLink::kMost, RawPosixQueues>("POSIX mq", kTheirs, kernel_queues, kAll),
     make<kAny, BareRings>("bare spinning ring", kTheirs, bare, kAll),
