@@ -1,4 +1,5 @@
 // ipc-demo: shows what passes between processes, proves it, kills in the middle of it, measures it.
+#include <signal.h>
 #include <unistd.h>
 
 #include <array>
@@ -171,6 +172,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);  // a write that nobody reads is an Error
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

@@ -21,6 +21,7 @@
 #include "ipc/event.hpp"
 #include "ipc/shared.hpp"
 #include "proc/process.hpp"
+#include "tests/support/children.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/forked.hpp"
 #include "tests/support/gate.hpp"
@@ -134,7 +135,7 @@ TEST_P(Scenario, is_explained_by_help) {
 
 INSTANTIATE_TEST_SUITE_P(IpcDemo, Scenario,
                          testing::Values("pipe", "fifo", "channel", "queue", "broadcast", "mq",
-                                         "shm", "mutex", "semaphore", "event", "condition",
+                                         "shm", "heap", "mutex", "semaphore", "event", "condition",
                                          "barrier", "signal"),
                          [](const auto& name) { return std::string{name.param}; });
 
@@ -142,8 +143,8 @@ TEST(IpcDemo, without_arguments_lists_the_scenarios) {
   const Ran listed = run({});
   EXPECT_EQ(listed.status, ExitStatus::exited(0));
   for (const std::string name :
-       {"pipe", "fifo", "channel", "queue", "broadcast", "mq", "shm", "mutex", "semaphore", "event",
-        "condition", "barrier", "signal", "compare", "ls", "rm"}) {
+       {"pipe", "fifo", "channel", "queue", "broadcast", "mq", "shm", "heap", "mutex", "semaphore",
+        "event", "condition", "barrier", "signal", "compare", "ls", "rm"}) {
     EXPECT_TRUE(contains(listed.output, "\n  " + name + " ")) << name;
   }
   EXPECT_EQ(run({"--help"}).output, listed.output);
@@ -243,6 +244,7 @@ TEST(IpcDemo, that_is_told_to_end_leaves_nothing) {
     process.signal(SIGTERM);
     const pid_t pid = process.pid();
     const ExitStatus status = process.wait();
+    EXPECT_TRUE(await_no_children());  // they were orphans when they died
     EXPECT_TRUE(status == ExitStatus::exited(128 + SIGTERM) || status.success()) << status.text();
     expect_nothing_left(pid);
   }

@@ -107,7 +107,7 @@ int narrate_lines(Narrator& narrator, ipc::Channel& lines, proc::SignalSource& s
 }  // namespace
 
 int narrate(const Scenario& scenario, Act act) {
-  proc::SignalSource signals{{SIGINT, SIGTERM, SIGHUP, SIGPIPE}};
+  proc::SignalSource signals{{SIGINT, SIGTERM, SIGHUP}};
   auto [listening, speaking] = ipc::make_channel();
   print(text("ipc-demo ", scenario.name, act == Act::kill ? " --kill" : "", ": ",
              act == Act::kill ? scenario.killed : scenario.summary, "\n\n",

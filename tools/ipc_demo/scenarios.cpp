@@ -5,9 +5,9 @@
 namespace procpool::demo {
 namespace {
 
-constexpr std::array kScenarios{&kPipe,         &kFifo,         &kChannel, &kQueue,     &kBroadcast,
-                                &kMessageQueue, &kSharedMemory, &kMutex,   &kSemaphore, &kEvent,
-                                &kCondition,    &kBarrier,      &kSignal};
+constexpr std::array kScenarios{&kPipe,         &kFifo,         &kChannel, &kQueue, &kBroadcast,
+                                &kMessageQueue, &kSharedMemory, &kHeap,    &kMutex, &kSemaphore,
+                                &kEvent,        &kCondition,    &kBarrier, &kSignal};
 
 }  // namespace
 
