@@ -126,7 +126,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kBarrier{
+const Scenario barrier_scenario{
     .name = "barrier",
     .summary = "a fixed number of processes wait for each other, round by round",
     .when =

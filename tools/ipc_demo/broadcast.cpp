@@ -129,7 +129,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kBroadcast{
+const Scenario broadcast_scenario{
     .name = "broadcast",
     .summary = "one writer tells many readers, and waits for none",
     .when =

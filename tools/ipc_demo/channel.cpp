@@ -137,7 +137,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kChannel{
+const Scenario channel_scenario{
     .name = "channel",
     .summary = "whole messages and descriptors, both ways",
     .when =

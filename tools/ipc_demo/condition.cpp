@@ -160,7 +160,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kCondition{
+const Scenario condition_scenario{
     .name = "condition",
     .summary = "wait under a lock until what it protects is as one wants it",
     .when =

@@ -143,7 +143,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kEvent{
+const Scenario event_scenario{
     .name = "event",
     .summary = "a flag that any number of processes wait for",
     .when =

@@ -109,7 +109,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kFifo{
+const Scenario fifo_scenario{
     .name = "fifo",
     .summary = "a pipe with a name, for processes that are no relatives",
     .when =

@@ -117,7 +117,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kHeap{
+const Scenario heap_scenario{
     .name = "heap",
     .summary = "maps, vectors and strings in shared memory",
     .when =

@@ -58,6 +58,7 @@ template <std::invocable Call>
 double ns_a_call_of(unsigned count, Call call, Clock::duration time = kBenchTime) {
   ipc::Shared<std::atomic<double>> calls_a_ns;
   std::vector<proc::Process> processes;
+  processes.reserve(count);
   for (unsigned i = 0; i < count; ++i) {
     processes.push_back(proc::Process::fork(
         [&] {

@@ -111,7 +111,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kMessageQueue{
+const Scenario message_queue_scenario{
     .name = "mq",
     .summary = "messages with priorities, kept by the kernel",
     .when =

@@ -114,7 +114,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kMutex{
+const Scenario mutex_scenario{
     .name = "mutex",
     .summary = "one at a time, in shared memory",
     .when =

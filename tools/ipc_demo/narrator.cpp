@@ -118,7 +118,8 @@ int narrate(const Scenario& scenario, Act act) {
   const auto direct = [&] {
     listening.close();
     Stage stage{std::move(speaking), name};
-    (act == Act::kill ? scenario.kill : scenario.play)(stage);
+    const auto enact = act == Act::kill ? scenario.kill : scenario.play;
+    enact(stage);
     return 0;
   };
   const Names names{name};

@@ -1,6 +1,6 @@
 // Tells what happens on a stage, line by line, and judges it.
 //
-//   return narrate(kPipe, Act::kill);      // the exit code
+//   return narrate(pipe_scenario, Act::kill);      // the exit code
 #pragma once
 
 #include "tools/ipc_demo/scenario.hpp"

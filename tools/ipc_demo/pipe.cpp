@@ -140,7 +140,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kPipe{
+const Scenario pipe_scenario{
     .name = "pipe",
     .summary = "a stream of bytes from one process to another",
     .when =

@@ -145,7 +145,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kQueue{
+const Scenario queue_scenario{
     .name = "queue",
     .summary = "messages from many to many, through shared memory",
     .when =

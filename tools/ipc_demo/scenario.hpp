@@ -25,19 +25,19 @@ struct Scenario {
 // In the order in which they are listed.
 std::span<const Scenario* const> scenarios();
 
-extern const Scenario kPipe;
-extern const Scenario kFifo;
-extern const Scenario kChannel;
-extern const Scenario kQueue;
-extern const Scenario kBroadcast;
-extern const Scenario kMessageQueue;
-extern const Scenario kSharedMemory;
-extern const Scenario kHeap;
-extern const Scenario kMutex;
-extern const Scenario kSemaphore;
-extern const Scenario kEvent;
-extern const Scenario kCondition;
-extern const Scenario kBarrier;
-extern const Scenario kSignal;
+extern const Scenario pipe_scenario;
+extern const Scenario fifo_scenario;
+extern const Scenario channel_scenario;
+extern const Scenario queue_scenario;
+extern const Scenario broadcast_scenario;
+extern const Scenario message_queue_scenario;
+extern const Scenario shared_memory_scenario;
+extern const Scenario heap_scenario;
+extern const Scenario mutex_scenario;
+extern const Scenario semaphore_scenario;
+extern const Scenario event_scenario;
+extern const Scenario condition_scenario;
+extern const Scenario barrier_scenario;
+extern const Scenario signal_scenario;
 
 }  // namespace procpool::demo

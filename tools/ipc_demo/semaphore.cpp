@@ -128,7 +128,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kSemaphore{
+const Scenario semaphore_scenario{
     .name = "semaphore",
     .summary = "a count to wait for, and permits that come back from the dead",
     .when =

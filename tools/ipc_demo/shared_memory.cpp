@@ -147,7 +147,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kSharedMemory{
+const Scenario shared_memory_scenario{
     .name = "shm",
     .summary = "the same memory in several processes: inherited, by name, by descriptor",
     .when =

@@ -142,7 +142,7 @@ std::vector<Measurement> bench() {
 
 }  // namespace
 
-const Scenario kSignal{
+const Scenario signal_scenario{
     .name = "signal",
     .summary = "a number from anybody, taken as data in an event loop",
     .when =

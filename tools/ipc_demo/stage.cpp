@@ -113,7 +113,8 @@ void Stage::remove_names(const std::string& name) noexcept {
   try {
     ipc::MessageQueue::unlink(name);
     ipc::remove_named_segment(name);
-  } catch (const Error&) {  // there is none: the scenario has removed it itself
+  } catch (const Error&) {
+    return;  // there is none: the scenario has removed it itself
   }
 }
 
