@@ -257,6 +257,7 @@ TEST(IpcDemo, ends_when_nobody_reads) {
   process.pipe(1).reset();
   const pid_t pid = process.pid();
   EXPECT_EQ(process.wait(), ExitStatus::exited(1));
+  EXPECT_TRUE(await_no_children());  // they were orphans when they died
   expect_nothing_left(pid);
 }
 

@@ -88,6 +88,13 @@ struct Names {
   std::string name;
 };
 
+// Kills all who could say something, and waits until they are gone.
+void end_all(proc::Process& director, ipc::Channel& lines) {
+  director.signal(SIGKILL);  // the others die with it
+  while (receive_line(lines)) {
+  }
+}
+
 // Until all who could say something are gone. Returns the signal that ended it before; 0: none.
 int narrate_lines(Narrator& narrator, ipc::Channel& lines, proc::SignalSource& signals) {
   for (;;) {
@@ -127,11 +134,15 @@ int narrate(const Scenario& scenario, Act act) {
   speaking.close();
 
   Narrator narrator;
-  const int signal_number = narrate_lines(narrator, listening, signals);
+  int signal_number = 0;
+  try {
+    signal_number = narrate_lines(narrator, listening, signals);
+  } catch (...) {
+    end_all(director, listening);
+    throw;
+  }
   if (signal_number != 0) {
-    director.signal(SIGKILL);
-    while (receive_line(listening)) {
-    }
+    end_all(director, listening);
     return 128 + signal_number;
   }
   const bool ended_well = director.wait().success();
