@@ -22,6 +22,7 @@
 #include "ipc/base/unique_fd.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/detail/broadcast_ring.hpp"
+#include "ipc/detail/deadline_of.hpp"
 #include "ipc/detail/type_hash.hpp"
 #include "ipc/shared_memory.hpp"
 
@@ -82,7 +83,7 @@ class Broadcast {
   }
   template <typename Rep, typename Period>
   std::optional<Writer> make_writer_for(std::chrono::duration<Rep, Period> time) {
-    return make_writer_until(Deadline::in(std::chrono::ceil<Deadline::Clock::duration>(time)));
+    return make_writer_until(detail::deadline_of(time));
   }
 
   Reader make_reader(ReadFrom from = ReadFrom::now) const {
@@ -167,8 +168,11 @@ class Broadcast<T>::Reader {
   }
   template <typename Rep, typename Period>
   std::optional<T> read_for(std::chrono::duration<Rep, Period> time) {
-    return read_until(Deadline::in(std::chrono::ceil<Deadline::Clock::duration>(time)));
+    return read_until(detail::deadline_of(time));
   }
+
+  // Whether read() would not wait: for wait_any().
+  bool ready() const noexcept { return ring_.published() != position_.next || ring_.is_closed(); }
 
   // How many messages this reader has not seen, because they were overwritten before.
   std::uint64_t missed() const noexcept { return position_.missed; }

@@ -129,7 +129,9 @@ class HeapView {
 // before stays changed.
 //
 // What needs memory throws std::bad_alloc when the heap's maximum is reached, and Error when the
-// system has none left; the containers are then as they were, or as they say themselves.
+// system has none left. The containers are whole then, and as they were; but a vector that cannot
+// make an element while it moves to a larger place has lost what was in the others (Boost's promise
+// is weaker than the standard's here): make the element first, and push_back() that.
 class HeapAccess : public HeapView {
  public:
   HeapAccess(HeapAccess&&) noexcept = default;

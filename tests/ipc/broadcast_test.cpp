@@ -66,7 +66,9 @@ TEST(Broadcast, is_read_in_order_by_every_reader) {
   auto first = numbers.make_reader();
   auto second = numbers.make_reader();
   auto writer = numbers.make_writer();
+  EXPECT_FALSE(first.ready());
   for (const int number : {1, 2, 3}) EXPECT_TRUE(writer.publish(number));
+  EXPECT_TRUE(first.ready());
   for (auto* reader : {&first, &second}) {
     for (const int number : {1, 2, 3}) EXPECT_EQ(reader->try_read(), number);
     EXPECT_EQ(reader->try_read(), std::nullopt);
@@ -156,6 +158,7 @@ TEST(Broadcast, ends_for_all_when_closed) {
   numbers.close();
   EXPECT_EQ(waiting.wait(), exited(0));
   EXPECT_TRUE(numbers.closed());
+  EXPECT_TRUE(reader.ready()) << "to see the end";
   auto writer = numbers.make_writer();
   EXPECT_FALSE(writer.publish(1));
   EXPECT_EQ(reader.read(), std::nullopt);
