@@ -672,7 +672,10 @@ bool notifier_survives(const Action& wait, const Action& notify, std::chrono::mi
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(asleep(waiters.emplace_back(wait)));
   Gate done;
   const Forked notifier{[&] {
-    for (int i = 0; i < 5; ++i) notify();
+    for (int i = 0; i < 1000; ++i) {
+      notify();
+      std::this_thread::yield();  // who was woken waits again meanwhile
+    }
     done.open();
   }};
   return done.wait(Deadline::in(time));

@@ -257,7 +257,7 @@ TEST(SharedHeapKill, control_of_an_update_without_a_mark_breaks_the_heap_in_sile
         renew();
       },
       stride_unless_torture(67));
-  EXPECT_GT(broken, 5);
+  EXPECT_GT(broken, 0);
   RecordProperty("broken", broken);
 }
 
