@@ -11,9 +11,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <sstream>
 #include <thread>
 
@@ -199,8 +201,8 @@ TEST(Process, moves_with_its_child) {
   Process second = Process::fork([] { return 5; });
   first = std::move(second);  // kills and reaps the first child
   EXPECT_EQ(first.wait(), ExitStatus::exited(5));
-  EXPECT_THROW(second.wait(),
-               Error);  // NOLINT(bugprone-use-after-move,clang-analyzer-cplusplus.Move)
+  // NOLINTNEXTLINE(bugprone-use-after-move,clang-analyzer-cplusplus.Move)
+  EXPECT_THROW(second.wait(), Error);
 }
 
 // Stopping.
@@ -273,12 +275,12 @@ TEST(Process, prints_an_exception_of_the_body_and_exits_with_70) {
 TEST(Process, does_not_flush_what_the_parent_had_buffered) {
   const TempDir dir;
   const std::string path = dir.path() / "log";
-  std::FILE* log = std::fopen(path.c_str(), "we");
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> log{std::fopen(path.c_str(), "we"),
+                                                            &std::fclose};
   ASSERT_NE(log, nullptr);
-  std::fputs("once\n", log);
-  Process child = Process::fork([] { return 0; });
-  child.wait();
-  std::fclose(log);
+  std::fputs("once\n", log.get());
+  Process::fork([] { return 0; }).wait();
+  std::fflush(log.get());
   EXPECT_EQ(read_file(path), "once\n");
 }
 
