@@ -56,6 +56,7 @@ struct RingState {
   std::atomic<std::uint64_t> lost_by_consumers = 0;
 };
 static_assert(sizeof(RingState) + SharedMemory::kHeaderSize <= 4096);
+static_assert(sizeof(RingState::Member) == kCacheLine);
 
 // The sizes, which are the same in every process that uses the queue. They are kept outside the
 // shared memory, where nobody can change them.
