@@ -652,69 +652,42 @@ struct PosixFlag {
     ::pthread_cond_init(&changed, &attributes);
     ::pthread_condattr_destroy(&attributes);
   }
-  void await(Gate& entered) {
+  void await() {
     ::pthread_mutex_lock(&mutex);
-    entered.open();
     for (;;) ::pthread_cond_wait(&changed, &mutex);
   }
-  void pass() {
-    ::pthread_mutex_lock(&mutex);
-    ::pthread_mutex_unlock(&mutex);
-  }
-  void notify() { ::pthread_cond_signal(&changed); }
 
   pthread_mutex_t mutex;
   pthread_cond_t changed;
 };
 
-struct OurFlag {
-  void await(Gate& entered) {
-    std::unique_lock lock{mutex};
-    entered.open();
-    changed.wait(lock, [] { return false; });
+// Whether somebody comes to the end of some notifications of those who wait, after another waiter
+// was killed.
+bool notifier_survives(const Action& wait, const Action& notify, std::chrono::milliseconds time) {
+  {
+    Forked victim{wait};
+    EXPECT_TRUE(asleep(victim));
   }
-  void pass() { write(mutex); }
-  void notify() { changed.notify_one(); }
-
-  Mutex mutex;
-  Condition changed;
-};
-
-// Who waits has the lock until it is among the waiters.
-template <typename AnyFlag>
-Forked start_waiter(AnyFlag& flag) {
-  Gate entered;
-  Forked waiter{[&] { flag.await(entered); }};
-  entered.wait();
-  flag.pass();
-  return waiter;
-}
-
-// Whether each of three notifications returns, each made with one more waiter, after a first waiter
-// was killed. glibc's first is of the group of the dead one, its second uses that group up, and its
-// third waits until all of the group have left.
-template <typename AnyFlag>
-bool notifier_survives(std::chrono::milliseconds time) {
-  const Shared<AnyFlag> flag;
-  Forked victim = start_waiter(*flag);
-  victim.kill(SIGKILL);
-  EXPECT_EQ(victim.wait(), killed_by(SIGKILL));
   std::list<Forked> waiters;
-  for (int i = 0; i < 3; ++i) {
-    waiters.push_back(start_waiter(*flag));
-    Gate done;
-    const Forked notifier{[&] {
-      flag->notify();
-      done.open();
-    }};
-    if (!done.wait(Deadline::in(time))) return false;
-  }
-  return true;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(asleep(waiters.emplace_back(wait)));
+  Gate done;
+  const Forked notifier{[&] {
+    for (int i = 0; i < 1000; ++i) {
+      notify();
+      std::this_thread::yield();  // who was woken waits again meanwhile
+    }
+    done.open();
+  }};
+  return done.wait(Deadline::in(time));
 }
 
 TEST(LocksKillControl, a_posix_condition_never_lets_its_notifier_go_once_a_waiter_was_killed) {
-  EXPECT_FALSE(notifier_survives<PosixFlag>(kInVain));
-  EXPECT_TRUE(notifier_survives<OurFlag>(test::kPatience));
+  const Shared<PosixFlag> posix;
+  EXPECT_FALSE(notifier_survives([&] { posix->await(); },
+                                 [&] { ::pthread_cond_signal(&posix->changed); }, kInVain));
+  const Shared<Flag> ours;
+  EXPECT_TRUE(notifier_survives([&] { ours->await(); }, [&] { ours->changed.notify_one(); },
+                                test::kPatience));
 }
 
 // At random
