@@ -44,7 +44,6 @@ namespace {
 using namespace std::chrono_literals;
 namespace bi = boost::interprocess;
 using test::eventually;
-using test::exited;
 using test::Forked;
 using test::Gate;
 

@@ -665,7 +665,7 @@ struct PosixFlag {
 // was killed.
 bool notifier_survives(const Action& wait, const Action& notify, std::chrono::milliseconds time) {
   {
-    Forked victim{wait};
+    const Forked victim{wait};
     EXPECT_TRUE(asleep(victim));
   }
   std::list<Forked> waiters;
