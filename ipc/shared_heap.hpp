@@ -242,7 +242,7 @@ class SharedHeap {
   // The same around one function; its result is a copy.
   template <std::invocable<HeapAccess&> Function>
   auto update(Function function) {
-    HeapAccess access = lock();
+    HeapAccess access = lock();  // NOLINT(misc-const-correctness): the function may change it
     return function(access);
   }
   template <std::invocable<const HeapView&> Function>

@@ -286,7 +286,8 @@ TEST(SharedHeapKill, storm_of_deaths_breaks_nothing_in_silence_and_stops_nobody)
       for (;;) {
         try {
           if (!change_both(heap, static_cast<int>(keys() % 100))) return kTorn;
-        } catch (const HeapBroken&) {  // between the question and the lock
+        } catch (const HeapBroken&) {
+          continue;  // it broke between the question and the lock
         }
       }
     }};
