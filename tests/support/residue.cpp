@@ -15,19 +15,12 @@ namespace procpool::test {
 namespace {
 
 constexpr std::string_view kSharedFolder = "/dev/shm";
-constexpr std::string_view kSharedFilePrefix = "procpool.";
 constexpr std::string_view kMarkPrefix = "-test-";
 
 // The test process; its children keep what it found.
 pid_t owner_of_names() {
   static const pid_t pid = ::getpid();
   return pid;
-}
-
-// Test programs run side by side; what carries the mark of another one is not ours to judge.
-bool is_of_another_test(std::string_view file) {
-  return file.find(kMarkPrefix) != std::string_view::npos &&
-         file.find(shared_name_mark()) == std::string_view::npos;
 }
 
 }  // namespace
@@ -73,7 +66,7 @@ std::set<std::string> ResidueCheck::shared_files() {
   std::set<std::string> files;
   for (const auto& entry : std::filesystem::directory_iterator{kSharedFolder}) {
     const std::string name = entry.path().filename();
-    if (name.starts_with(kSharedFilePrefix) && !is_of_another_test(name)) files.insert(name);
+    if (name.find(shared_name_mark()) != std::string::npos) files.insert(name);
   }
   return files;
 }

@@ -12,9 +12,13 @@
 namespace procpool::test {
 
 // After each test there is no child (this process is a subreaper: no orphan either), the
-// descriptors are those from before it, and no file of ours is new in /dev/shm. What is left fails
-// the test and is cleaned up, so that the next one starts clean. In forked children it does
-// nothing.
+// descriptors are those from before it, and no file with a shared_name() of this process is new in
+// /dev/shm. What is left fails the test and is cleaned up, so that the next one starts clean. In
+// forked children it does nothing.
+//
+// Names that a program under test gave itself are not judged here, for test programs run side by
+// side: its test knows them by its pid, and scripts/leaving-nothing sees all of them after the
+// suite.
 class ResidueCheck : public testing::EmptyTestEventListener {
  public:
   ResidueCheck();  // throws Error
