@@ -52,7 +52,7 @@ constexpr long kMostSleeps = 25;
 
 long sleeps_so_far() {
   rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
+  ::getrusage(RUSAGE_THREAD, &usage);
   return usage.ru_nvcsw;
 }
 
