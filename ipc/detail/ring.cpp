@@ -271,20 +271,20 @@ Ring::Claim Ring::claim_now(Try attempt) {
 }
 
 template <typename Try>
-Ring::Claim Ring::claim_by(Deadline deadline, const std::atomic<std::uint64_t>& activity,
-                           EventCount& changed, std::atomic<int>& spins, Try attempt) {
+Ring::Claim Ring::claim_by(Deadline deadline, EventCount& changed, std::atomic<int>& spins,
+                           Try attempt) {
   const int most = std::clamp(spins.load(std::memory_order_relaxed), kFewestSpins, kMostSpins);
   for (int i = 0; i < most;) {
-    const std::uint64_t before = activity.load(std::memory_order_relaxed);
     const Attempt last = attempt();
     if (last.outcome != Outcome::nothing) {
       if (i > 0) spins.store(most * 2, std::memory_order_relaxed);
       return {last.outcome, last.range};
     }
-    // Not at the slot itself, whose line is the other side's for as long as nobody looks.
     do {
       spin_pause();
-    } while (++i < most && activity.load(std::memory_order_relaxed) == before);
+      // Whoever holds it is about to give it, and to claim it needs the line for oneself alone.
+      if (last.met.is_taken()) prefetch_to_write(&slot(last.position));
+    } while (++i < most && slot(last.position).load(std::memory_order_relaxed) == last.met.word);
   }
   spins.store(most / 2, std::memory_order_relaxed);
   for (;;) {
@@ -302,7 +302,7 @@ Ring::Claim Ring::try_claim_space(const Wanted& wanted) {
 }
 
 Ring::Claim Ring::claim_space(const Wanted& wanted, Deadline deadline) {
-  return claim_by(deadline, state_->freed, state_->emptied, spins_for_space_,
+  return claim_by(deadline, state_->emptied, spins_for_space_,
                   [&] { return attempt_space(wanted); });
 }
 
@@ -311,7 +311,7 @@ Ring::Claim Ring::try_claim_messages(std::size_t most) {
 }
 
 Ring::Claim Ring::claim_messages(std::size_t most, Deadline deadline) {
-  return claim_by(deadline, state_->published, state_->filled, spins_for_messages_,
+  return claim_by(deadline, state_->filled, spins_for_messages_,
                   [&] { return attempt_tasks(most); });
 }
 
@@ -326,7 +326,6 @@ void Ring::publish(const Range& range) {
   const std::size_t count = range.whole ? range.slots : 1;
   // A sequentially consistent exchange: what is published is seen by whoever prepares to sleep.
   slot(range.position).exchange(Slot::ready(lap_of(range.position), count, range.whole).word);
-  state_->published.store(range.position, std::memory_order_relaxed);
   state_->filled.notify(range.whole ? 1 : range.slots);
 }
 
@@ -352,7 +351,6 @@ void Ring::free_slots(const Range& range) noexcept {
     slot(position).store(Slot::free(lap_of(position) + 1).word, std::memory_order_release);
   }
   slot(range.position).exchange(Slot::free(lap_of(range.position) + 1).word);
-  state_->freed.store(range.position, std::memory_order_relaxed);
 }
 
 void Ring::close() {

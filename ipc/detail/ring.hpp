@@ -15,6 +15,7 @@
 
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/event_count.hpp"
+#include "ipc/base/futex.hpp"
 #include "ipc/base/owner.hpp"
 #include "ipc/detail/slot.hpp"
 #include "ipc/mutex.hpp"
@@ -44,11 +45,9 @@ struct RingState {
   alignas(kCacheLine) std::atomic<std::uint64_t> tail = 0;
   std::atomic<std::uint32_t> closed = 0;  // no further message is accepted
   alignas(kCacheLine) std::atomic<std::uint64_t> head = 0;
-  alignas(kCacheLine) std::atomic<std::uint64_t> published = 0;  // the last position that was
-  EventCount filled;
-  std::atomic<std::uint32_t> bell = 0;                       // somebody polls a descriptor
-  alignas(kCacheLine) std::atomic<std::uint64_t> freed = 0;  // the last position that was
-  EventCount emptied;
+  alignas(kCacheLine) EventCount filled;
+  std::atomic<std::uint32_t> bell = 0;  // somebody polls a descriptor
+  alignas(kCacheLine) EventCount emptied;
   EventCount finished;  // for those who wait until all tasks are done
   alignas(kCacheLine) Mutex administration;
   Reaping reaping;
@@ -129,7 +128,7 @@ class Ring {
     const std::uint64_t lap = lap_of(position);
     // Without a look at the slot before, which would cost its line twice.
     std::uint64_t seen = Slot::free(lap).word;
-    __builtin_prefetch(cell(position), 1);  // comes while the slot does
+    prefetch_to_write(cell(position));  // comes while the slot does
     if (me == 0 || !slot(position).compare_exchange_strong(
                        seen, Slot::taken(Slot::Phase::writing, lap, me, 1, false).word,
                        std::memory_order_acquire, std::memory_order_relaxed)) {
@@ -156,12 +155,10 @@ class Ring {
   // Sequentially consistent exchanges: what is done is seen by whoever prepares to sleep.
   void publish_one(std::uint64_t position) {
     slot(position).exchange(Slot::ready(lap_of(position), 1, false).word);
-    state_->published.store(position, std::memory_order_relaxed);
     state_->filled.notify_one();
   }
   void release_one(std::uint64_t position) {
     slot(position).exchange(Slot::free(lap_of(position) + 1).word);
-    state_->freed.store(position, std::memory_order_relaxed);
     state_->emptied.notify_one();
   }
 
@@ -231,8 +228,7 @@ class Ring {
   template <typename Try>
   Claim claim_now(Try attempt);
   template <typename Try>
-  Claim claim_by(Deadline deadline, const std::atomic<std::uint64_t>& activity, EventCount& changed,
-                 std::atomic<int>& spins, Try attempt);
+  Claim claim_by(Deadline deadline, EventCount& changed, std::atomic<int>& spins, Try attempt);
 
   // True: the slot is not as it was met any more.
   bool reap_if_dead(const Attempt& attempt);
