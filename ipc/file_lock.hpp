@@ -12,6 +12,7 @@
 
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/unique_fd.hpp"
+#include "ipc/detail/deadline_of.hpp"
 
 namespace procpool::ipc {
 
@@ -55,19 +56,19 @@ class FileLock {
   bool try_lock_shared_until(Deadline deadline) { return acquire_by(Mode::shared, deadline); }
   template <typename Rep, typename Period>
   bool try_lock_for(std::chrono::duration<Rep, Period> time) {
-    return try_lock_until(after(time));
+    return try_lock_until(detail::deadline_of(time));
   }
   template <typename Rep, typename Period>
   bool try_lock_shared_for(std::chrono::duration<Rep, Period> time) {
-    return try_lock_shared_until(after(time));
+    return try_lock_shared_until(detail::deadline_of(time));
   }
   template <typename Clock, typename Duration>
   bool try_lock_until(std::chrono::time_point<Clock, Duration> time) {  // Clock is read once
-    return try_lock_for(time - Clock::now());
+    return try_lock_until(detail::deadline_of(time));
   }
   template <typename Clock, typename Duration>
   bool try_lock_shared_until(std::chrono::time_point<Clock, Duration> time) {
-    return try_lock_shared_for(time - Clock::now());
+    return try_lock_shared_until(detail::deadline_of(time));
   }
 
   // Throws Error EPERM when this object does not hold it so.
@@ -78,11 +79,6 @@ class FileLock {
 
  private:
   enum class Mode { none, shared, exclusive };
-
-  template <typename Rep, typename Period>
-  static Deadline after(std::chrono::duration<Rep, Period> time) {
-    return Deadline::in(std::chrono::ceil<Deadline::Clock::duration>(time));
-  }
 
   void acquire(Mode mode);
   bool try_acquire(Mode mode);

@@ -19,6 +19,7 @@
 
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/unique_fd.hpp"
+#include "ipc/detail/deadline_of.hpp"
 
 namespace procpool::ipc {
 
@@ -58,7 +59,7 @@ class MessageQueue {
   template <typename Rep, typename Period>
   bool send_for(std::chrono::duration<Rep, Period> time, std::span<const std::byte> message,
                 unsigned priority = 0) {
-    return send_until(after(time), message, priority);
+    return send_until(detail::deadline_of(time), message, priority);
   }
 
   struct Received {
@@ -76,7 +77,7 @@ class MessageQueue {
   template <typename Rep, typename Period>
   std::optional<Received> receive_for(std::chrono::duration<Rep, Period> time,
                                       std::span<std::byte> buffer) {
-    return receive_until(after(time), buffer);
+    return receive_until(detail::deadline_of(time), buffer);
   }
 
   // Once, when a message comes into the empty queue and nobody is waiting in a receive(): sends
@@ -97,11 +98,6 @@ class MessageQueue {
 
  private:
   MessageQueue(UniqueFd queue, std::string name) noexcept;
-
-  template <typename Rep, typename Period>
-  static Deadline after(std::chrono::duration<Rep, Period> time) {
-    return Deadline::in(std::chrono::ceil<Deadline::Clock::duration>(time));
-  }
 
   UniqueFd queue_;  // on Linux its descriptor is one of a file, in non-blocking mode here
   std::string name_;

@@ -12,6 +12,7 @@
 
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/owner.hpp"
+#include "ipc/detail/deadline_of.hpp"
 
 namespace procpool::ipc {
 
@@ -44,11 +45,11 @@ class Mutex {
   template <typename Rep, typename Period>
   bool try_lock_for(std::chrono::duration<Rep, Period> time) {
     if (acquire()) return true;  // without a look at the clock, which costs as much as the lock
-    return lock_by(Deadline::in(std::chrono::ceil<Deadline::Clock::duration>(time)));
+    return lock_by(detail::deadline_of(time));
   }
   template <typename Clock, typename Duration>
   bool try_lock_until(std::chrono::time_point<Clock, Duration> time) {  // Clock is read once
-    return try_lock_for(time - Clock::now());
+    return acquire() || lock_by(detail::deadline_of(time));
   }
   bool try_lock_until(Deadline deadline) { return acquire() || lock_by(deadline); }
 

@@ -99,6 +99,7 @@ std::vector<NamedSegment> list_named_segments() {
     if (!status) continue;
     const auto& known = users[identity(*status)];
     segments.push_back({.name = "/" + file.substr(detail::kSegmentPrefix.size()),
+                        .path = entry.path(),
                         .size = static_cast<std::uint64_t>(status->st_size),
                         .owner = status->st_uid,
                         .mode = status->st_mode & ALLPERMS,

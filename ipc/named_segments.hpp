@@ -17,6 +17,7 @@ namespace procpool::ipc {
 // A segment of SharedMemory::open(), as it was at the moment of the look. A value.
 struct NamedSegment {
   std::string name;          // as it is opened: "/counters"
+  std::string path;          // of its file
   std::uint64_t size;        // of the file, in bytes
   uid_t owner;               // its user id
   mode_t mode;               // 0600

@@ -24,6 +24,7 @@
 #include "ipc/base/unique_fd.hpp"
 #include "ipc/codec.hpp"
 #include "ipc/detail/bell.hpp"
+#include "ipc/detail/deadline_of.hpp"
 #include "ipc/detail/ring.hpp"
 #include "ipc/detail/type_hash.hpp"
 #include "ipc/shared_memory.hpp"
@@ -81,7 +82,7 @@ class QueueBase {
   bool join_until(Deadline deadline);  // false: timed out
   template <typename Rep, typename Period>
   bool join_for(std::chrono::duration<Rep, Period> time) {
-    return join_until(Deadline::in(std::chrono::ceil<Deadline::Clock::duration>(time)));
+    return join_until(detail::deadline_of(time));
   }
 
   // Of an anonymous queue: its two descriptors, lent, to be sent over a Channel to attach().
@@ -188,7 +189,7 @@ class Queue : public QueueBase {
   }
   template <typename Rep, typename Period>
   bool push_for(const T& message, std::chrono::duration<Rep, Period> time) {
-    return push_until(message, in(time));
+    return push_until(message, detail::deadline_of(time));
   }
 
   // Takes the oldest message. pop() waits for one. nullopt: closed and empty; or empty, or timed
@@ -202,7 +203,7 @@ class Queue : public QueueBase {
   }
   template <typename Rep, typename Period>
   std::optional<T> pop_for(std::chrono::duration<Rep, Period> time) {
-    return pop_until(in(time));
+    return pop_until(detail::deadline_of(time));
   }
 
   // Appends all of them, as many at a time as there is room for, and those behind each other.
@@ -228,7 +229,7 @@ class Queue : public QueueBase {
   std::size_t push_batch_for(std::span<const T> messages, std::chrono::duration<Rep, Period> time)
     requires kTrivial
   {
-    return push_batch_until(messages, in(time));
+    return push_batch_until(messages, detail::deadline_of(time));
   }
 
   // Takes up to messages.size() of them, those that are there; pop_batch() waits for the first.
@@ -252,7 +253,7 @@ class Queue : public QueueBase {
   std::size_t pop_batch_for(std::span<T> messages, std::chrono::duration<Rep, Period> time)
     requires kTrivial
   {
-    return pop_batch_until(messages, in(time));
+    return pop_batch_until(messages, detail::deadline_of(time));
   }
 
   // Room in the queue in which the next message is written without a copy. nullopt: as a push that
@@ -304,10 +305,6 @@ class Queue : public QueueBase {
                          .cell_size = cell,
                          .members = options.processes,
                          .joinable = options.joinable}};
-  }
-  template <typename Rep, typename Period>
-  static Deadline in(std::chrono::duration<Rep, Period> time) {
-    return Deadline::in(std::chrono::ceil<Deadline::Clock::duration>(time));
   }
   std::size_t most_of(std::size_t wanted) const noexcept {
     return std::min<std::size_t>({wanted, capacity(), detail::Slot::kMostCount});

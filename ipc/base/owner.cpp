@@ -1,18 +1,15 @@
 #include "ipc/base/owner.hpp"
 
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <string>
+#include <cstdint>
+#include <limits>
 
 #include "ipc/base/detail/proc_stat.hpp"
 #include "ipc/base/error.hpp"
-#include "ipc/base/io.hpp"
-#include "ipc/base/unique_fd.hpp"
 
 namespace procpool {
 namespace {
@@ -56,16 +53,7 @@ bool Owner::thread_is_dead() const {
 }
 
 bool Owner::process_is_dead() const {
-  // The pidfd comes first: if it is of a later process, so is the start time read after it.
-  const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, id(), 0))};
-  if (!pidfd.valid()) {
-    // EINVAL: the id is a thread's by now, and no process's.
-    if (errno == ESRCH || errno == EINVAL) return true;
-    throw_errno("pidfd_open", std::to_string(id()));
-  }
-  if (wait_ready(pidfd.fd(), POLLIN, Deadline::now()) != 0) return true;
-  const auto stat = detail::read_proc_stat(id());
-  return stat && word_of(id(), stat->start_time) != word_;
+  return detail::process_has_ended(id(), word_ >> 32U, std::numeric_limits<std::uint32_t>::max());
 }
 
 }  // namespace procpool

@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <limits>
 #include <string>
 
 #include "ipc/base/detail/proc_stat.hpp"
@@ -11,19 +13,6 @@
 #include "ipc/base/io.hpp"
 
 namespace procpool {
-namespace {
-
-std::optional<std::uint64_t> start_time_of(pid_t pid) {
-  const auto stat = detail::read_proc_stat(pid);
-  if (!stat) return std::nullopt;
-  return stat->start_time;
-}
-
-int pidfd_open(pid_t pid) noexcept {
-  return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-}
-
-}  // namespace
 
 ProcessId ProcessId::self() {
   const auto id = of(::getpid());
@@ -32,24 +21,18 @@ ProcessId ProcessId::self() {
 }
 
 std::optional<ProcessId> ProcessId::of(pid_t pid) {
-  const auto ticks = start_time_of(pid);
-  if (!ticks) return std::nullopt;
-  return ProcessId{pid, *ticks};
+  const auto stat = detail::read_proc_stat(pid);
+  if (!stat) return std::nullopt;
+  return ProcessId{pid, stat->start_time};
 }
 
 bool ProcessId::is_dead() const {
   if (pid <= 0) return true;
-  // The pidfd comes first: if it is of a later process, so is the start time read after it.
-  const UniqueFd pidfd{pidfd_open(pid)};
-  if (!pidfd.valid()) {
-    if (errno == ESRCH || errno == EINVAL) return true;
-    throw_errno("pidfd_open", std::to_string(pid));
-  }
-  return has_ended(pidfd.fd()) || start_time_of(pid) != start_time;
+  return detail::process_has_ended(pid, start_time, std::numeric_limits<std::uint64_t>::max());
 }
 
 UniqueFd open_pidfd(pid_t pid) {
-  UniqueFd pidfd{pidfd_open(pid)};
+  UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
   if (!pidfd.valid()) throw_errno("pidfd_open", std::to_string(pid));
   return pidfd;
 }

@@ -15,11 +15,11 @@
 #include "ipc/base/event_count.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/base/owner.hpp"
+#include "ipc/detail/segment_file.hpp"
 
 namespace procpool::ipc::detail {
 namespace {
 
-constexpr std::string_view kSegmentPrefix = "/dev/shm/procpool.";
 constexpr std::string_view kFifoPrefix = "/dev/shm/procpool-bell.";
 
 UniqueFd checked(int fd, std::string_view operation) {
@@ -57,8 +57,7 @@ Bell::Bell() : event_{checked(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd
 
 Bell::Bell(UniqueFd event) : event_{std::move(event)} {}
 
-Bell::Bell(std::string_view name) : segment_path_{kSegmentPrefix}, path_{kFifoPrefix} {
-  segment_path_.append(name.substr(1));
+Bell::Bell(std::string_view name) : segment_path_{segment_path("open", name)}, path_{kFifoPrefix} {
   path_.append(name.substr(1));
 }
 

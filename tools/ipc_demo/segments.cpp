@@ -109,7 +109,7 @@ struct Details {
 
 Details look_closer(const ipc::NamedSegment& segment) {
   struct stat status{};
-  if (::stat(("/dev/shm/procpool." + segment.name.substr(1)).c_str(), &status) < 0) return {};
+  if (::stat(segment.path.c_str(), &status) < 0) return {};
   constexpr auto kBlock = 512;  // stat(2), st_blocks
   const auto taken = static_cast<std::uint64_t>(status.st_blocks) * kBlock;
   Details details;

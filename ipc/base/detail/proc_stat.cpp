@@ -1,14 +1,18 @@
 #include "ipc/base/detail/proc_stat.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <string>
 #include <string_view>
 
+#include "ipc/base/deadline.hpp"
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/base/unique_fd.hpp"
@@ -52,6 +56,19 @@ std::optional<ProcStat> read_proc_stat(pid_t id) {
     throw_errno("read", path.data());
   }
   return parse({text.data(), static_cast<std::size_t>(n)});
+}
+
+bool process_has_ended(pid_t id, std::uint64_t start_time, std::uint64_t known) {
+  // The pidfd comes first: if it is of a later process, so is the start time read after it.
+  const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, id, 0))};
+  if (!pidfd.valid()) {
+    // EINVAL: the id is a thread's by now, and no process's.
+    if (errno == ESRCH || errno == EINVAL) return true;
+    throw_errno("pidfd_open", std::to_string(id));
+  }
+  if (wait_ready(pidfd.fd(), POLLIN, Deadline::now()) != 0) return true;
+  const auto stat = read_proc_stat(id);
+  return stat && ((stat->start_time ^ start_time) & known) != 0;
 }
 
 }  // namespace procpool::detail

@@ -16,4 +16,9 @@ struct ProcStat {
 // nullopt: there is none, or it is hidden from us (hidepid). Throws Error (EMFILE).
 std::optional<ProcStat> read_proc_stat(pid_t id);
 
+// Whether the process that had this id and start time has ended, reaped or not. `known` are the
+// bits of the start time that are compared. A process that is hidden from us is as alive as its
+// pidfd says. Throws Error (EMFILE).
+bool process_has_ended(pid_t id, std::uint64_t start_time, std::uint64_t known);
+
 }  // namespace procpool::detail
