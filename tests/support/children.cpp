@@ -2,10 +2,12 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cctype>
+#include <cerrno>
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -47,6 +49,12 @@ bool reap_one(int flags) {
 }
 
 }  // namespace
+
+void become_subreaper() {
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 && errno != EINVAL) {
+    throw_errno("prctl", "PR_SET_CHILD_SUBREAPER");
+  }
+}
 
 std::vector<Child> list_children() {
   return list_children(::getpid());

@@ -13,6 +13,10 @@
 
 namespace procpool::test {
 
+// Orphans of this process's children become its children from now on: PR_SET_CHILD_SUBREAPER,
+// prctl(2). An emulator that does not know it (qemu-user) leaves them to others.
+void become_subreaper();  // throws Error
+
 struct Child {
   pid_t pid;
   char state;  // as in proc(5): R, S, T, Z ...

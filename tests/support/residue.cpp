@@ -1,6 +1,5 @@
 #include "tests/support/residue.hpp"
 
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -34,7 +33,7 @@ std::string shared_name(std::string_view word) {
 }
 
 ResidueCheck::ResidueCheck() : process_{owner_of_names()} {
-  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) throw_errno("prctl", "PR_SET_CHILD_SUBREAPER");
+  become_subreaper();
 }
 
 void ResidueCheck::OnTestStart(const testing::TestInfo&) {

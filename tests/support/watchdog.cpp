@@ -93,7 +93,7 @@ int run_under_watchdog(const std::function<int(TestProgress&)>& body) {
   if (::pipe2(ends.data(), O_CLOEXEC) < 0) throw_errno("pipe2");
   UniqueFd reader{ends[0]};
   UniqueFd writer{ends[1]};
-  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) throw_errno("prctl", "PR_SET_CHILD_SUBREAPER");
+  become_subreaper();
 
   const pid_t watchdog = ::getpid();
   const pid_t runner = ::fork();

@@ -42,8 +42,10 @@ std::optional<ProcStat> parse(std::string_view stat) {
 }  // namespace
 
 std::optional<ProcStat> read_proc_stat(pid_t id) {
-  std::array<char, 32> path{};
-  std::snprintf(path.data(), path.size(), "/proc/%d/stat", id);
+  // Emulators (qemu-user) make a /proc/ID/stat of their own up, with another start time than that
+  // which other processes see; of this one they know nothing.
+  std::array<char, 48> path{};
+  std::snprintf(path.data(), path.size(), "/proc/%d/task/%d/stat", id, id);
   const UniqueFd file{retry_eintr([&] { return ::open(path.data(), O_RDONLY | O_CLOEXEC); })};
   if (!file.valid()) {
     if (errno == ENOENT || errno == ESRCH) return std::nullopt;

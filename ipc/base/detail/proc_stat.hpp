@@ -1,4 +1,4 @@
-// What the kernel says of a process or thread in /proc/ID/stat, proc(5).
+// What the kernel says of a process or thread in /proc/ID/task/ID/stat, proc(5).
 #pragma once
 
 #include <sys/types.h>
