@@ -27,7 +27,7 @@ Loop::Watch::~Watch() {
   loop_.forget(*this);
   try {
     loop_.poller_.remove(fd_);
-  } catch (const std::exception&) {
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
     // Closed before its watch: the kernel has taken it out already.
   }
 }
@@ -77,6 +77,7 @@ void Loop::dispatch() {
   while (next_ready_ < ready_.size()) {
     const Readiness ready = ready_[next_ready_++];
     if (ready.token == 0) continue;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a token is what the kernel keeps for us, 64 bits
     const auto* watch = reinterpret_cast<Watch*>(static_cast<std::uintptr_t>(ready.token));
     const auto callback = watch->callback_;  // which may destroy its watch, and then goes on
     (*callback)(ready);

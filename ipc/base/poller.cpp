@@ -270,7 +270,7 @@ void Poller::remove(int fd) {
 }
 
 std::span<const Readiness> Poller::wait(Deadline deadline) {
-  std::span<Readiness> found{implementation_->found};
+  const std::span<Readiness> found{implementation_->found};
   return found.first(implementation_->wait(found, deadline));
 }
 
