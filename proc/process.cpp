@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <string_view>
 
@@ -54,11 +55,49 @@ PipeEnds make_pipe_above(int floor) {
   return {move_above(reader.release(), floor), move_above(writer.release(), floor)};
 }
 
-UniqueFd open_above(const Redirection& to, int floor) {
-  UniqueFd file{
-      retry_eintr([&] { return ::open(to.path.c_str(), to.flags | O_CLOEXEC, to.mode); })};
-  if (!file.valid()) throw_errno("open", to.path);
+UniqueFd open_above(const std::string& path, int flags, mode_t mode, int floor) {
+  UniqueFd file{retry_eintr([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); })};
+  if (!file.valid()) throw_errno("open", path);
   return move_above(std::move(file), floor);
+}
+
+// The kernel would take what comes before the zero byte for all of it.
+void require_text(const char* what, const std::string& text) {
+  if (text.find('\0') != std::string::npos) throw Error{what, text.c_str(), "has a zero byte"};
+}
+
+void require_sense(const ChildOptions& options) {
+  if (options.working_directory) require_text("chdir", *options.working_directory);
+  for (const Redirection& redirection : options.redirections) {
+    require_text("open", redirection.path);
+    if (redirection.target < 0) throw_errno("dup2", std::to_string(redirection.target), EBADF);
+  }
+  for (const std::string& variable : options.environment.value_or(std::vector<std::string>{})) {
+    require_text("environment", variable);
+    const auto equals = variable.find('=');
+    if (equals == 0 || equals == std::string::npos) {
+      throw Error{"environment", variable, "is not NAME=value"};
+    }
+  }
+  if (options.join_group && options.process_group != ProcessGroup::inherited) {
+    throw Error{"setpgid", options.name, "who leads a group of its own cannot join another"};
+  }
+  if (options.controlling_terminal && options.process_group != ProcessGroup::session) {
+    throw Error{"ioctl(TIOCSCTTY)", options.name, "only the leader of a session takes a terminal"};
+  }
+}
+
+std::vector<unsigned long> bits_of(const std::vector<int>& cpus) {
+  constexpr std::size_t kWord = std::numeric_limits<unsigned long>::digits;
+  constexpr int kMostCpus = 1 << 20;  // far more than any kernel knows: a bound for the memory
+  std::vector<unsigned long> bits;
+  for (const int cpu : cpus) {
+    if (cpu < 0 || cpu >= kMostCpus) throw_errno("sched_setaffinity", std::to_string(cpu), EINVAL);
+    const auto index = static_cast<std::size_t>(cpu);
+    bits.resize(std::max(bits.size(), index / kWord + 1));
+    bits[index / kWord] |= 1UL << index % kWord;
+  }
+  return bits;
 }
 
 int first_free_of(const std::vector<Redirection>& redirections) {
@@ -79,7 +118,7 @@ std::vector<char*> pointers_to(const std::vector<std::string>& strings) {
 
 // Where execvp(3) would look, without the allocation that it may do in the child.
 std::vector<std::string> candidates_for(const std::string& program) {
-  if (program.find('/') != std::string::npos) return {program};
+  if (program.empty() || program.find('/') != std::string::npos) return {program};
   const char* path = std::getenv("PATH");
   std::string_view rest = path != nullptr ? path : "/bin:/usr/bin";
   std::vector<std::string> candidates;
@@ -140,6 +179,7 @@ class Process::Start {
  public:
   Start(const char* operation, const ChildOptions& options) {
     require_reapable(operation, options.name);
+    require_sense(options);
     const int floor = first_free_of(options.redirections);
     for (const Redirection& redirection : options.redirections) redirect(redirection, floor);
 
@@ -154,6 +194,12 @@ class Process::Start {
     plan_.parent = ::getpid();
     if (options.keep_only) plan_.keep = everything_kept(options);
     if (options.environment) plan_.environment = pointers_to(*options.environment);
+    if (options.cgroup) {
+      const std::string members = *options.cgroup + "/cgroup.procs";
+      plan_.cgroup_fd = opened_.emplace_back(open_above(members, O_WRONLY, 0, floor)).fd();
+      plan_.parents_only.push_back(plan_.cgroup_fd);
+    }
+    plan_.cpus = bits_of(options.cpus);
   }
 
   ChildPlan& plan() noexcept { return plan_; }
@@ -192,7 +238,8 @@ class Process::Start {
   void redirect(const Redirection& redirection, int floor) {
     int source = redirection.source;
     if (redirection.kind == Redirection::Kind::file) {
-      source = opened_.emplace_back(open_above(redirection, floor)).fd();
+      const auto& [kind, target, fd, path, flags, mode] = redirection;
+      source = opened_.emplace_back(open_above(path, flags, mode, floor)).fd();
     } else if (redirection.kind != Redirection::Kind::fd) {
       auto [reader, writer] = make_pipe_above(floor);
       if (redirection.kind == Redirection::Kind::pipe_from_child) std::swap(reader, writer);
@@ -251,6 +298,7 @@ Process Process::fork(const std::function<int()>& body, const ChildOptions& opti
 
 Process Process::spawn(const std::vector<std::string>& argv, const ChildOptions& options) {
   if (argv.empty()) throw Error{"exec", options.name, "no program is given"};
+  for (const std::string& word : argv) require_text("exec", word);
   ChildOptions named = options;
   if (named.name.empty()) named.name = argv.front();
   Start start{"exec", named};
@@ -283,6 +331,7 @@ Process::Process(pid_t pid, UniqueFd pidfd, const ChildOptions& options, std::ve
       pidfd_{std::move(pidfd)},
       name_{options.name},
       on_destroy_{options.on_destroy},
+      leads_group_{options.process_group != ProcessGroup::inherited},
       pipes_{std::move(pipes)} {}
 
 Process::Process(Process&& other) noexcept
@@ -291,6 +340,7 @@ Process::Process(Process&& other) noexcept
       pidfd_{std::move(other.pidfd_)},
       name_{std::move(other.name_)},
       on_destroy_{other.on_destroy_},
+      leads_group_{other.leads_group_},
       status_{other.status_},
       usage_{other.usage_},
       pipes_{std::move(other.pipes_)} {}
@@ -358,21 +408,39 @@ std::optional<ExitStatus> Process::peek() const {
   return status_ ? status_ : await_end(WNOHANG | WNOWAIT, nullptr);
 }
 
-bool Process::signal(int signal_number) {
+bool Process::signal(int signal_number, Recipient recipient) {
   require_owner("signal");
-  return !status_ && send_signal(pidfd_.fd(), signal_number);
+  if (recipient == Recipient::group && !leads_group_) {
+    throw Error{"kill", name_, "it was not started as the leader of a process group"};
+  }
+  if (status_) return false;
+  if (recipient == Recipient::process) return send_signal(pidfd_.fd(), signal_number);
+  // By number: the child is unreaped, so that neither its pid nor its group can be another's.
+  if (::kill(-pid_, signal_number) == 0) return true;
+  if (errno != ESRCH) throw_errno("kill", name_);
+  return send_signal(pidfd_.fd(), signal_number);
 }
 
-void Process::take(const EscalationStep& step) {
-  signal(step.signal);
-  if (step.signal != SIGKILL) signal(SIGCONT);
+bool Process::signal_with_value(int signal_number, int value) {
+  require_owner("signal");
+  return !status_ && send_signal_with_value(pidfd_.fd(), signal_number, value);
 }
 
-ExitStatus Process::stop(const Escalation& escalation) {
+void Process::take(const EscalationStep& step, Recipient recipient) {
+  signal(step.signal, recipient);
+  if (step.signal != SIGKILL) signal(SIGCONT, recipient);
+}
+
+ExitStatus Process::stop(const Escalation& escalation, Recipient recipient) {
+  require_owner("stop");
   for (const EscalationStep& step : escalation) {
-    if (try_wait()) break;
-    take(step);
-    if (wait_for(step.grace)) break;
+    if (ready()) break;
+    take(step, recipient);
+    if (wait_ready(pidfd_.fd(), POLLIN, Deadline::in(step.grace)) != 0) break;
+  }
+  if (recipient == Recipient::group && !status_) {
+    wait_ready(pidfd_.fd(), POLLIN, Deadline::never());
+    signal(SIGKILL, recipient);
   }
   return wait();
 }

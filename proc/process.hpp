@@ -24,6 +24,12 @@
 
 namespace procpool::proc {
 
+// Whom a signal reaches.
+enum class Recipient {
+  process,
+  group,  // the child and all that are in its process group: ProcessGroup::own or session
+};
+
 // Owns one child, from before it can end until it is reaped. Move only; for one thread at a time.
 // Its exit status is published once: the call that finds it ended reaps it, later calls return the
 // same value. Nobody else may reap it: no waitpid(-1), and SIGCHLD not ignored (fork and spawn then
@@ -67,15 +73,24 @@ class Process {
   std::optional<ExitStatus> peek() const;
   bool is_running() const { return !peek(); }
 
-  // Sends a signal through the pidfd. False: it has been reaped. A zombie takes any signal.
-  bool signal(int signal_number);
+  // Sends a signal through the pidfd. False: it has been reaped. A zombie takes any signal. To the
+  // group: also when the child itself has ended, as long as it is unreaped, for so long the group's
+  // number is its own. A child that has left an empty group behind gets it alone. Throws Error if
+  // the child was not started as the leader of a group.
+  bool signal(int signal_number, Recipient recipient = Recipient::process);
+
+  // Sends the signal with a value: SignalInfo::value, sigqueue(3). Real-time signals (SIGRTMIN to
+  // SIGRTMAX) queue, each with its value. False: it has been reaped. Throws Error (EAGAIN: too many
+  // are queued, RLIMIT_SIGPENDING).
+  bool signal_with_value(int signal_number, int value);
 
   // Sends the step's signal, and SIGCONT: what stop() does at each step. For those who wait
   // otherwise.
-  void take(const EscalationStep& step);
+  void take(const EscalationStep& step, Recipient recipient = Recipient::process);
 
-  // Carries the escalation out until the child has ended; blocks so long.
-  ExitStatus stop(const Escalation& escalation);
+  // Carries the escalation out until the child has ended; blocks so long. To the group: when the
+  // child has ended, what is left of its group is killed (SIGKILL) before the child is reaped.
+  ExitStatus stop(const Escalation& escalation, Recipient recipient = Recipient::process);
 
   // What the child and the descendants that it waited for used, getrusage(2); nullopt until it is
   // reaped.
@@ -101,6 +116,7 @@ class Process {
   UniqueFd pidfd_;
   std::string name_;
   OnDestroy on_destroy_ = OnDestroy::wait;
+  bool leads_group_ = false;
   std::optional<ExitStatus> status_;
   std::optional<rusage> usage_;
   std::vector<Pipe> pipes_;

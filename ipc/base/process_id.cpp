@@ -1,6 +1,7 @@
 #include "ipc/base/process_id.hpp"
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,6 +14,15 @@
 #include "ipc/base/io.hpp"
 
 namespace procpool {
+namespace {
+
+bool send(int pidfd, int signal_number, const siginfo_t* info) {
+  if (::syscall(SYS_pidfd_send_signal, pidfd, signal_number, info, 0) == 0) return true;
+  if (errno == ESRCH) return false;
+  throw_errno("pidfd_send_signal", std::to_string(signal_number));
+}
+
+}  // namespace
 
 ProcessId ProcessId::self() {
   const auto id = of(::getpid());
@@ -42,9 +52,17 @@ bool has_ended(int pidfd) {
 }
 
 bool send_signal(int pidfd, int signal_number) {
-  if (::syscall(SYS_pidfd_send_signal, pidfd, signal_number, nullptr, 0) == 0) return true;
-  if (errno == ESRCH) return false;
-  throw_errno("pidfd_send_signal", std::to_string(signal_number));
+  return send(pidfd, signal_number, nullptr);
+}
+
+bool send_signal_with_value(int pidfd, int signal_number, int value) {
+  siginfo_t info{};
+  info.si_signo = signal_number;
+  info.si_code = SI_QUEUE;
+  info.si_pid = ::getpid();
+  info.si_uid = ::getuid();
+  info.si_value.sival_int = value;
+  return send(pidfd, signal_number, &info);
 }
 
 }  // namespace procpool

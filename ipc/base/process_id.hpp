@@ -46,4 +46,8 @@ bool has_ended(int pidfd);
 // (EPERM, EINVAL).
 bool send_signal(int pidfd, int signal_number);
 
+// The same with a value, which the receiver reads as si_value: sigqueue(3). Throws Error also
+// EAGAIN: the receiver has as many queued as RLIMIT_SIGPENDING allows.
+bool send_signal_with_value(int pidfd, int signal_number, int value);
+
 }  // namespace procpool

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -26,15 +27,19 @@ bool is_program(const ChildPlan& plan) noexcept {
 
 // Each step says false, with errno set, if it failed. None of them allocates.
 
-bool reset_signal_actions(const ChildPlan&) noexcept {
-  struct sigaction by_default{};
-  by_default.sa_handler = SIG_DFL;
-  // SIGKILL, SIGSTOP and the library's own refuse; they are as they should be.
-  for (int number = 1; number < NSIG; ++number) ::sigaction(number, &by_default, nullptr);
+bool set_signal_actions(const ChildPlan& plan) noexcept {
+  for (int number = 1; number < NSIG; ++number) {
+    const bool ignored = plan.options->ignored_signals.contains(number);
+    struct sigaction action{};
+    action.sa_handler = ignored ? SIG_IGN : SIG_DFL;
+    // SIGKILL, SIGSTOP and the library's own refuse the default; they are as they should be.
+    if (::sigaction(number, &action, nullptr) != 0 && ignored) return false;
+  }
   return true;
 }
 
 bool enter_process_group(const ChildPlan& plan) noexcept {
+  if (plan.options->join_group) return ::setpgid(0, *plan.options->join_group) == 0;
   switch (plan.options->process_group) {
     case ProcessGroup::inherited:
       return true;
@@ -44,6 +49,21 @@ bool enter_process_group(const ChildPlan& plan) noexcept {
       return ::setsid() >= 0;
   }
   return true;
+}
+
+bool take_terminal(const ChildPlan& plan) noexcept {
+  const auto& terminal = plan.options->controlling_terminal;
+  return !terminal || ::ioctl(*terminal, TIOCSCTTY, 0) == 0;
+}
+
+bool enter_cgroup(const ChildPlan& plan) noexcept {
+  return plan.cgroup_fd < 0 || ::write(plan.cgroup_fd, "0", 1) == 1;  // 0: the one that writes
+}
+
+// After the cgroup, which may change them: cpuset(7).
+bool set_cpus(const ChildPlan& plan) noexcept {
+  const std::size_t size = plan.cpus.size() * sizeof plan.cpus.front();
+  return size == 0 || ::syscall(SYS_sched_setaffinity, 0, size, plan.cpus.data()) == 0;
 }
 
 bool set_limits(const ChildPlan& plan) noexcept {
@@ -78,6 +98,10 @@ bool set_group(const ChildPlan& plan) noexcept {
 bool set_user(const ChildPlan& plan) noexcept {
   const auto& who = plan.options->credentials;
   return !who || ::syscall(SYS_setresuid, who->uid, who->uid, who->uid) == 0;
+}
+
+bool renounce_privileges(const ChildPlan& plan) noexcept {
+  return !plan.options->no_new_privs || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }
 
 bool change_directory(const ChildPlan& plan) noexcept {
@@ -145,14 +169,18 @@ struct Step {
 };
 
 constexpr std::array kSteps{
-    Step{"sigaction", &reset_signal_actions},
+    Step{"sigaction", &set_signal_actions},
     Step{"setpgid", &enter_process_group},
+    Step{"ioctl(TIOCSCTTY)", &take_terminal},
+    Step{"cgroup", &enter_cgroup},
+    Step{"sched_setaffinity", &set_cpus},
     Step{"setrlimit", &set_limits},
     Step{"nice", &add_nice},
     Step{"umask", &set_umask},
     Step{"setgroups", &set_groups},
     Step{"setresgid", &set_group},
     Step{"setresuid", &set_user},
+    Step{"prctl(PR_SET_NO_NEW_PRIVS)", &renounce_privileges},
     Step{"chdir", &change_directory},
     Step{"prctl(PR_SET_PDEATHSIG)", &die_with_parent},
     Step{"dup2", &redirect},
@@ -216,6 +244,7 @@ std::string step_object(const Report& failure, const ChildPlan& plan) {
   if (failure.step == kExec) return plan.argv.front();
   const auto run = kSteps[static_cast<std::size_t>(failure.step)].run;
   if (run == &change_directory) return *plan.options->working_directory;
+  if (run == &enter_cgroup) return *plan.options->cgroup;
   if (run == &set_groups || run == &set_group || run == &set_user) {
     return plan.options->credentials->user;
   }

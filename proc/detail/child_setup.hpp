@@ -25,6 +25,8 @@ struct ChildPlan {
   const ChildOptions* options = nullptr;
   pid_t parent = 0;
   int report_fd = -1;  // the failed step is written here; not the target of a redirection
+  int cgroup_fd = -1;  // cgroup.procs, open for writing; -1: it stays in its parent's
+  std::vector<unsigned long> cpus{};  // as the bits of sched_setaffinity(2)
 
   std::vector<std::pair<int, int>> duplicates{};  // dup2(first, second), in order
   std::vector<int> parents_only{};                // closed

@@ -16,7 +16,6 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <sstream>
 #include <thread>
 
 #include <gtest/gtest.h>
@@ -27,6 +26,7 @@
 #include "ipc/pipe.hpp"
 #include "proc/signal_action.hpp"
 #include "proc/signal_mask.hpp"
+#include "tests/proc/telling.hpp"
 #include "tests/support/children.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/forked.hpp"
@@ -34,50 +34,12 @@
 #include "tests/support/temp_dir.hpp"
 
 namespace procpool::proc {
-
-void PrintTo(const ExitStatus& status, std::ostream* out) {
-  *out << status.text();
-}
-
 namespace {
 
 using namespace std::chrono_literals;
 using test::eventually;
 using test::Gate;
 using test::TempDir;
-
-int sleep_for_ever() {
-  for (;;) ::pause();
-}
-
-// The error that a call throws, as text.
-template <typename Call>
-std::string error_of(Call call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-// What a shell command prints.
-std::string output_of(const std::string& command, ChildOptions options = {}) {
-  options.redirections.push_back(Redirection::pipe_from(STDOUT_FILENO));
-  Process shell = Process::spawn({"/bin/sh", "-c", command}, options);
-  std::string text = read_to_end(shell.pipe(STDOUT_FILENO).fd(), "sh");
-  EXPECT_EQ(shell.wait(), ExitStatus::exited(0)) << command;
-  return text;
-}
-
-// A field of /proc/self/status.
-std::string status_field(const std::string& field) {
-  std::istringstream status{read_file("/proc/self/status")};
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with(field + ":")) return line.substr(field.size() + 2);
-  }
-  return {};
-}
 
 // The descriptors that are open in this process, but for the one that lists them.
 std::vector<int> open_descriptors() {
@@ -90,29 +52,10 @@ std::vector<int> open_descriptors() {
   return fds;
 }
 
-char state_of(pid_t pid) {
-  const std::string stat = read_file("/proc/" + std::to_string(pid) + "/stat");
-  return stat.at(stat.rfind(')') + 2);
-}
-
 // A variable of the environment; empty if there is none.
 std::string value_of(const char* variable) {
   const char* value = std::getenv(variable);
   return value != nullptr ? value : "";
-}
-
-// What a forked child says of itself: its body's text comes back.
-std::string told_by_child(const std::function<std::string()>& body, ChildOptions options = {}) {
-  options.redirections.push_back(Redirection::pipe_from(STDOUT_FILENO));
-  Process child = Process::fork(
-      [&] {
-        write_full(STDOUT_FILENO, body(), "stdout");
-        return 0;
-      },
-      options);
-  std::string text = read_to_end(child.pipe(STDOUT_FILENO).fd(), "child");
-  EXPECT_EQ(child.wait(), ExitStatus::exited(0));
-  return text;
 }
 
 // Waiting.
