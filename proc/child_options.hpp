@@ -31,7 +31,7 @@ enum class ProcessGroup {
 };
 
 enum class OnDestroy {
-  kill_and_wait,  // SIGKILL, and it is reaped
+  kill_and_wait,  // SIGKILL, also to the group that it leads, and it is reaped
   wait,           // blocks until the child ends by itself
 };
 

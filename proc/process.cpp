@@ -22,12 +22,14 @@
 #include "ipc/base/process_id.hpp"
 #include "ipc/pipe.hpp"
 #include "proc/detail/child_setup.hpp"
+#include "proc/detail/move_above.hpp"
 #include "proc/signal_mask.hpp"
 
 namespace procpool::proc {
 namespace {
 
 using detail::ChildPlan;
+using detail::move_above;
 
 void require_reapable(const char* operation, const std::string& name) {
   struct sigaction action{};
@@ -35,13 +37,6 @@ void require_reapable(const char* operation, const std::string& name) {
   if (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0) {
     throw Error{operation, name, "SIGCHLD is ignored: the kernel would drop the exit status"};
   }
-}
-
-UniqueFd move_above(UniqueFd fd, int floor) {
-  if (fd.fd() >= floor) return fd;
-  UniqueFd moved{::fcntl(fd.fd(), F_DUPFD_CLOEXEC, floor)};
-  if (!moved.valid()) throw_errno("fcntl(F_DUPFD_CLOEXEC)", std::to_string(fd.fd()));
-  return moved;
 }
 
 struct PipeEnds {
@@ -356,6 +351,7 @@ Process& Process::operator=(Process&& other) noexcept {
 Process::~Process() {
   if (owner_ != ::getpid() || status_) return;
   if (on_destroy_ == OnDestroy::kill_and_wait) {
+    if (leads_group_) ::kill(-pid_, SIGKILL);
     ::syscall(SYS_pidfd_send_signal, pidfd_.fd(), SIGKILL, nullptr, 0);
   }
   siginfo_t info;

@@ -59,6 +59,7 @@ class Process {
   int fd() const noexcept { return pidfd_.fd(); }  // pidfd: readable when the child has ended
   bool ready() const;                              // wait() would not block
   const std::string& name() const noexcept { return name_; }
+  bool leads_group() const noexcept { return leads_group_; }  // ProcessGroup::own or session
 
   // Wait for the end and reap. They ignore stopped and continued children, and descendants that
   // still hold pipes.

@@ -1,0 +1,18 @@
+#include "proc/detail/move_above.hpp"
+
+#include <fcntl.h>
+
+#include <string>
+
+#include "ipc/base/error.hpp"
+
+namespace procpool::proc::detail {
+
+UniqueFd move_above(UniqueFd fd, int floor) {
+  if (fd.fd() >= floor) return fd;
+  UniqueFd moved{::fcntl(fd.fd(), F_DUPFD_CLOEXEC, floor)};
+  if (!moved.valid()) throw_errno("fcntl(F_DUPFD_CLOEXEC)", std::to_string(fd.fd()));
+  return moved;
+}
+
+}  // namespace procpool::proc::detail

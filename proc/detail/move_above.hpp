@@ -1,0 +1,14 @@
+// Descriptors out of the way of those that a child is given.
+//
+//   UniqueFd pipe = move_above(std::move(reader), 3);      // 0, 1 and 2 may be redirected now
+#pragma once
+
+#include "ipc/base/unique_fd.hpp"
+
+namespace procpool::proc::detail {
+
+// The descriptor itself if its number is `floor` or more, else a duplicate of it that is. Closes
+// the one it was given. Throws Error (EMFILE).
+UniqueFd move_above(UniqueFd fd, int floor);
+
+}  // namespace procpool::proc::detail
