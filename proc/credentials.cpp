@@ -2,6 +2,7 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <string_view>
@@ -76,6 +77,12 @@ Credentials Credentials::of(const std::string& user, const std::optional<std::st
   }
   if (number && group) return {.user = user, .uid = *number, .gid = group_of(*group), .groups = {}};
   throw Error{"user", user, number ? "no such user, and no group is given" : "no such user"};
+}
+
+void Credentials::assume() const {
+  if (::setgroups(groups.size(), groups.data()) != 0) throw_errno("setgroups", user);
+  if (::setresgid(gid, gid, gid) != 0) throw_errno("setresgid", user);
+  if (::setresuid(uid, uid, uid) != 0) throw_errno("setresuid", user);
 }
 
 }  // namespace procpool::proc

@@ -24,6 +24,11 @@ struct Credentials {
   // entry needs a group and has no supplementary groups. Throws Error: no such user, no such group.
   // May block (NSS).
   static Credentials of(const std::string& user, const std::optional<std::string>& group = {});
+
+  // Changes the calling process, all of its threads, for good: what a daemon does when it has what
+  // only root may open. Throws Error naming the step; the process should end then, for the steps
+  // before are done. setresuid(2).
+  void assume() const;
 };
 
 }  // namespace procpool::proc
