@@ -10,18 +10,11 @@
 #include <optional>
 
 #include "ipc/base/unique_fd.hpp"
+#include "proc/signal_info.hpp"
 #include "proc/signal_mask.hpp"
 #include "proc/signal_set.hpp"
 
 namespace procpool::proc {
-
-struct SignalInfo {
-  int number = 0;
-  pid_t sender = 0;          // 0: the kernel, or a process outside this pid namespace
-  uid_t uid = 0;             // the sender's real user
-  int value = 0;             // what sigqueue(3) sent along
-  bool from_kernel = false;  // SI_KERNEL, sigaction(2): as from a terminal, not by kill(2)
-};
 
 // A signalfd(2), close-on-exec and non-blocking, and the mask that it needs: the signals are
 // blocked in the thread that makes it, until it ends. Make it before other threads start: they
