@@ -82,6 +82,16 @@ void require_sense(const ChildOptions& options) {
   }
 }
 
+// Whether a step of the set-up may fail, so that the parent has to be told. What remains cannot:
+// dispositions, mask, umask, name, environment, PR_SET_PDEATHSIG.
+bool may_fail(const ChildOptions& options) {
+  return options.process_group != ProcessGroup::inherited || options.join_group ||
+         options.controlling_terminal || options.cgroup || !options.cpus.empty() ||
+         options.nice != 0 || !options.limits.empty() || options.credentials ||
+         options.no_new_privs || options.working_directory || !options.redirections.empty() ||
+         options.keep_only || ::sigisemptyset(&options.ignored_signals.native()) == 0;
+}
+
 std::vector<unsigned long> bits_of(const std::vector<int>& cpus) {
   constexpr std::size_t kWord = std::numeric_limits<unsigned long>::digits;
   constexpr int kMostCpus = 1 << 20;  // far more than any kernel knows: a bound for the memory
@@ -172,19 +182,15 @@ constexpr std::chrono::milliseconds kSetUpLimit{5'000};
 // The plan of a child, and all that it lends.
 class Process::Start {
  public:
-  Start(const char* operation, const ChildOptions& options) {
+  enum class Reports { always, if_a_step_may_fail };
+
+  Start(const char* operation, const ChildOptions& options, Reports reports) {
     require_reapable(operation, options.name);
     require_sense(options);
     const int floor = first_free_of(options.redirections);
     for (const Redirection& redirection : options.redirections) redirect(redirection, floor);
 
-    auto [reader, writer] = make_pipe_above(floor);
-    set_blocking(reader.fd(), Blocking::no);
-    plan_.parents_only.push_back(reader.fd());
-    plan_.report_fd = writer.fd();
-    reader_ = std::move(reader);
-    writer_ = std::move(writer);
-
+    if (reports == Reports::always || may_fail(options)) open_report(floor);
     plan_.options = &options;
     plan_.parent = ::getpid();
     if (options.keep_only) plan_.keep = everything_kept(options);
@@ -210,6 +216,7 @@ class Process::Start {
   // another thread forks at this moment may hold the pipe open. One that is stopped (SIGSTOP)
   // before its body begins is given up, because its parent waits here.
   void await_report(Process& child) {
+    if (!reader_.valid()) return;
     std::array<pollfd, 2> either{{{reader_.fd(), POLLIN, 0}, {child.fd(), POLLIN, 0}}};
     const auto limit = static_cast<int>(kSetUpLimit.count());
     const int ready = retry_eintr([&] { return ::poll(either.data(), either.size(), limit); });
@@ -222,6 +229,7 @@ class Process::Start {
 
   // Reaps the child and throws if one of its steps failed.
   void check(Process& child) {
+    if (!reader_.valid()) return;
     const auto failure = detail::read_failure(reader_.fd());
     if (!failure) return;
     child.wait();
@@ -230,6 +238,15 @@ class Process::Start {
   }
 
  private:
+  void open_report(int floor) {
+    auto [reader, writer] = make_pipe_above(floor);
+    set_blocking(reader.fd(), Blocking::no);
+    plan_.parents_only.push_back(reader.fd());
+    plan_.report_fd = writer.fd();
+    reader_ = std::move(reader);
+    writer_ = std::move(writer);
+  }
+
   void redirect(const Redirection& redirection, int floor) {
     int source = redirection.source;
     if (redirection.kind == Redirection::Kind::file) {
@@ -264,7 +281,7 @@ class Process::Start {
 };
 
 Process Process::fork(const std::function<int()>& body, const ChildOptions& options) {
-  Start start{"fork", options};
+  Start start{"fork", options, Start::Reports::if_a_step_may_fail};
   pid_t pid = -1;
   {
     const ScopedSignalMask quiet{SignalSet::all()};
@@ -296,7 +313,7 @@ Process Process::spawn(const std::vector<std::string>& argv, const ChildOptions&
   for (const std::string& word : argv) require_text("exec", word);
   ChildOptions named = options;
   if (named.name.empty()) named.name = argv.front();
-  Start start{"exec", named};
+  Start start{"exec", named, Start::Reports::always};
   const std::vector<std::string> candidates = candidates_for(argv.front());
   ChildPlan& plan = start.plan();
   for (const std::string& candidate : candidates) plan.programs.push_back(candidate.c_str());

@@ -41,8 +41,9 @@ class Process {
   // _exit(2): no destructor of the parent's objects and no atexit handler runs, and nothing of its
   // stdio is flushed but what the body flushed. An exception that leaves the body is printed to
   // stderr, and the code is 70 (EX_SOFTWARE). In a parent with other threads the body must not wait
-  // for what they held: fork(2). Returns when the set-up is done. Throws Error naming the step that
-  // failed ("fork", "chdir", ...); ETIMEDOUT after 5 s, if somebody stops the child meanwhile.
+  // for what they held: fork(2). Returns when no step of the set-up can fail any more. Throws Error
+  // naming the step that failed ("fork", "chdir", ...); ETIMEDOUT after 5 s, if somebody stops the
+  // child meanwhile.
   static Process fork(const std::function<int()>& body, const ChildOptions& options = {});
 
   // Runs a program: argv[0] with a slash is a path, else it is looked for in the parent's PATH.

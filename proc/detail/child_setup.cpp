@@ -208,6 +208,7 @@ bool set_up_child(const ChildPlan& plan) noexcept {
 }
 
 void report_done(const ChildPlan& plan) noexcept {
+  if (plan.report_fd < 0) return;
   write_report(plan, {.step = 0, .error_number = 0});
   ::close(plan.report_fd);
 }

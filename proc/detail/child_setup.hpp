@@ -24,7 +24,8 @@ namespace procpool::proc::detail {
 struct ChildPlan {
   const ChildOptions* options = nullptr;
   pid_t parent = 0;
-  int report_fd = -1;  // the failed step is written here; not the target of a redirection
+  // The failed step is written here; not the target of a redirection. -1: no step can fail.
+  int report_fd = -1;
   int cgroup_fd = -1;  // cgroup.procs, open for writing; -1: it stays in its parent's
   std::vector<unsigned long> cpus{};  // as the bits of sched_setaffinity(2)
 
