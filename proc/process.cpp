@@ -17,6 +17,7 @@
 #include <memory>
 #include <string_view>
 
+#include "ipc/base/detail/proc_stat.hpp"
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/base/process_id.hpp"
@@ -176,6 +177,12 @@ constexpr int kShareMemory = CLONE_VM;
 
 constexpr std::size_t kStackSize = 256 * 1024;
 constexpr std::chrono::milliseconds kSetUpLimit{5'000};
+constexpr std::chrono::milliseconds kFirstLook{10};
+
+bool has_executed(pid_t pid) {
+  const auto stat = procpool::detail::read_proc_stat(pid);
+  return stat && (stat->flags & procpool::detail::kForkedWithoutExec) == 0;
+}
 
 }  // namespace
 
@@ -212,19 +219,23 @@ class Process::Start {
     return Process{pid, std::move(pidfd), *plan_.options, std::move(pipes_)};
   }
 
-  // Until the forked child has said something or ended. Not for the end of file alone: a child that
-  // another thread forks at this moment may hold the pipe open. One that is stopped (SIGSTOP)
-  // before its body begins is given up, because its parent waits here.
+  // Until the child has said something, ended, or runs its program. The end of the pipe alone does
+  // not tell: a child that another thread forks at this moment may hold it open. One that is
+  // stopped (SIGSTOP) before is given up, because its parent waits here.
   void await_report(Process& child) {
     if (!reader_.valid()) return;
-    std::array<pollfd, 2> either{{{reader_.fd(), POLLIN, 0}, {child.fd(), POLLIN, 0}}};
-    const auto limit = static_cast<int>(kSetUpLimit.count());
-    const int ready = retry_eintr([&] { return ::poll(either.data(), either.size(), limit); });
-    if (ready < 0) throw_errno("poll", "child set-up");
-    if (ready > 0) return;
+    const bool is_program = !plan_.programs.empty();
+    const Deadline limit = Deadline::in(kSetUpLimit);
+    for (auto pause = is_program ? kFirstLook : kSetUpLimit; !limit.expired(); pause *= 2) {
+      std::array<pollfd, 2> either{{{reader_.fd(), POLLIN, 0}, {child.fd(), POLLIN, 0}}};
+      const int wait = std::min(limit, Deadline::in(pause)).poll_timeout();
+      const int ready = ::poll(either.data(), either.size(), wait);
+      if (ready < 0 && errno != EINTR) throw_errno("poll", "child set-up");
+      if (ready > 0 || (is_program && has_executed(child.pid()))) return;
+    }
     child.signal(SIGKILL);
     child.wait();
-    throw_errno("fork", plan_.options->name, ETIMEDOUT);
+    throw_errno(is_program ? "exec" : "fork", plan_.options->name, ETIMEDOUT);
   }
 
   // Reaps the child and throws if one of its steps failed.
@@ -319,20 +330,22 @@ Process Process::spawn(const std::vector<std::string>& argv, const ChildOptions&
   for (const std::string& candidate : candidates) plan.programs.push_back(candidate.c_str());
   plan.argv = pointers_to(argv);
 
-  // A child with other credentials gets memory of its own: in shared memory its new user might
-  // reach into ours, and the change would make us undumpable (commit_creds in the kernel).
-  // CLONE_VFORK: we go on when it runs its program or has ended.
-  const int memory = named.credentials ? 0 : kShareMemory;
+  // CLONE_VFORK: we go on when it runs its program or has ended. A child with other credentials
+  // gets memory of its own: in shared memory its new user might reach into ours, and the change
+  // would make us undumpable (commit_creds in the kernel). That user may stop it (SIGSTOP) as well,
+  // so we do not sleep in the kernel until it goes on.
+  const int sharing = named.credentials ? 0 : kShareMemory | CLONE_VFORK;
   const auto stack = std::make_unique_for_overwrite<std::byte[]>(kStackSize);
   int pidfd = -1;
   pid_t pid = -1;
   {
     const ScopedSignalMask quiet{SignalSet::all()};
-    pid = ::clone(&enter_program, stack.get() + kStackSize,
-                  memory | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
+    pid = ::clone(&enter_program, stack.get() + kStackSize, sharing | CLONE_PIDFD | SIGCHLD, &plan,
+                  &pidfd);
   }
   if (pid < 0) throw_errno("clone", named.name);
   Process child = start.adopt(pid, UniqueFd{pidfd});
+  if (named.credentials) start.await_report(child);
   start.check(child);
   return child;
 }

@@ -49,7 +49,7 @@ class Process {
   // Runs a program: argv[0] with a slash is a path, else it is looked for in the parent's PATH.
   // Cheap in big parents: the child borrows the parent's memory until exec (CLONE_VM |
   // CLONE_VFORK), unless it changes credentials. Returns when the program runs. Throws Error naming
-  // the step that failed ("exec", ...).
+  // the step that failed ("exec", ...); with credentials also ETIMEDOUT, as fork.
   static Process spawn(const std::vector<std::string>& argv, const ChildOptions& options = {});
 
   Process(Process&&) noexcept;

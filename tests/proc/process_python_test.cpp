@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -192,6 +194,22 @@ TEST(Process, leaks_nothing_however_often_it_fails) {
   }
   const auto free = ipc::make_pipe();
   EXPECT_LT(free.writer.fd(), 200);
+}
+
+// Such a child may hold the pipe open by whose end the parent knows that the program runs.
+TEST(Process, starts_programs_with_credentials_while_other_threads_fork) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root";
+  const Credentials nobody = Credentials::of("nobody");
+  std::atomic<bool> done{false};
+  std::thread other{[&] {
+    while (!done) const Process child = Process::fork(sleep_for_ever);
+  }};
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(Process::spawn({"true"}, {.credentials = nobody}).wait(), ExitStatus::exited(0));
+    EXPECT_THROW(Process::spawn({"no-such-program"}, {.credentials = nobody}), Error);
+  }
+  done = true;
+  other.join();
 }
 
 TEST(Process, is_not_slowed_down_by_at_fork_handlers_when_it_is_spawned) {

@@ -20,23 +20,28 @@
 namespace procpool::detail {
 namespace {
 
-constexpr int kFieldsBetweenStateAndStartTime = 19;
+template <typename Number>
+std::optional<Number> number_at(std::string_view fields, int index) {
+  for (; index > 0; --index) {
+    const auto space = fields.find(' ');
+    if (space == std::string_view::npos) return std::nullopt;
+    fields.remove_prefix(space + 1);
+  }
+  Number number = 0;
+  const auto parsed = std::from_chars(fields.data(), fields.data() + fields.size(), number);
+  return parsed.ec == std::errc{} ? std::optional{number} : std::nullopt;
+}
 
 // The name of the program, in brackets, may itself hold spaces and brackets: the last one ends it.
 std::optional<ProcStat> parse(std::string_view stat) {
   const auto name_end = stat.rfind(')');
   if (name_end == std::string_view::npos || stat.size() < name_end + 3) return std::nullopt;
-  std::string_view rest = stat.substr(name_end + 2);
-  const char state = rest.front();
-  for (int field = 0; field < kFieldsBetweenStateAndStartTime; ++field) {
-    const auto space = rest.find(' ');
-    if (space == std::string_view::npos) return std::nullopt;
-    rest.remove_prefix(space + 1);
-  }
-  std::uint64_t ticks = 0;
-  const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), ticks);
-  if (parsed.ec != std::errc{}) return std::nullopt;
-  return ProcStat{.state = state, .start_time = ticks};
+  const std::string_view from_state = stat.substr(name_end + 2);
+  constexpr int kState = 3;  // its number in proc(5)
+  const auto flags = number_at<std::uint32_t>(from_state, 9 - kState);
+  const auto ticks = number_at<std::uint64_t>(from_state, 22 - kState);
+  if (!flags || !ticks) return std::nullopt;
+  return ProcStat{.state = from_state.front(), .flags = *flags, .start_time = *ticks};
 }
 
 }  // namespace

@@ -10,8 +10,12 @@ namespace procpool::detail {
 
 struct ProcStat {
   char state;                // field 3: R, S, D, T, t, Z, X
+  std::uint32_t flags;       // field 9: the kernel's PF_ flags
   std::uint64_t start_time;  // field 22: clock ticks after boot
 };
+
+// Of ProcStat::flags: it has not called execve(2) since it was forked.
+inline constexpr std::uint32_t kForkedWithoutExec = 0x40;
 
 // nullopt: there is none, or it is hidden from us (hidepid). Throws Error (EMFILE).
 std::optional<ProcStat> read_proc_stat(pid_t id);
