@@ -59,7 +59,8 @@ UniqueFd open_above(const std::string& path, int flags, mode_t mode, int floor) 
 
 // The kernel would take what comes before the zero byte for all of it.
 void require_text(const char* what, const std::string& text) {
-  if (text.find('\0') != std::string::npos) throw Error{what, text.c_str(), "has a zero byte"};
+  const auto zero = text.find('\0');
+  if (zero != std::string::npos) throw Error{what, text.substr(0, zero), "has a zero byte"};
 }
 
 void require_sense(const ChildOptions& options) {
