@@ -188,6 +188,15 @@ TEST_F(DaemonTest, is_killed_when_it_is_not_ready_in_time) {
   EXPECT_TRUE(test::await_no_children());
 }
 
+TEST_F(DaemonTest, is_not_left_behind_however_little_time_it_has) {
+  for (const auto time : {0ms, 1ms, 2ms, 3ms}) {
+    for (int i = 0; i < 5; ++i) {
+      daemonize({.ready_within = time}, [](Daemon&) { return sleep_for_ever(); });
+      EXPECT_TRUE(test::await_no_children());
+    }
+  }
+}
+
 TEST_F(DaemonTest, is_killed_when_it_has_failed_and_does_not_end_in_time) {
   const DaemonStart start = daemonize({.ready_within = 500ms}, [](Daemon& daemon) {
     daemon.fail("no");
