@@ -131,14 +131,14 @@ class Launch {
   // The one in between is dead, and it is too late but for what was said in time. If it had forked
   // a daemon that has not spoken yet, this waits for its first word, which tells whom to kill.
   DaemonStart last_word() {
-    const DaemonStart too_late = failure(1, named("was not ready in time"));
+    DaemonStart too_late = failure(1, named("was not ready in time"));
     const Deadline first_word = Deadline::in(std::chrono::seconds{5});
     while (!daemon_) {
       const auto word = launcher_.receive_until<Word>(first_word).value;
       if (!word) return too_late;
       if (auto start = judge(*word)) return *start;
     }
-    return await_verdict(Deadline::now()).value_or(too_late);
+    return await_verdict(Deadline::now()).value_or(std::move(too_late));
   }
 
   std::optional<DaemonStart> judge(const Word& word) {
