@@ -141,7 +141,7 @@ struct Codec<T> {
 
   // Rubbish may also be a value of T; no other bytes are left over then.
   static T decode(std::span<const std::byte> bytes) {
-    CerealReader reader{bytes};
+    CerealReader reader{bytes};  // NOLINT(misc-const-correctness): reading changes it
     T value;
     try {
       reader(value);

@@ -269,7 +269,7 @@ TEST(Barrier, waits_for_one_who_takes_a_place_that_was_left) {
 TEST(Barrier, waits_for_a_party_that_is_stopped) {
   const Shared<Plan> plan;
   Forked stopped = absent(plan->barrier);
-  Forked one = party(plan->barrier);
+  const Forked one = party(plan->barrier);
   stopped.kill(SIGSTOP);
   std::this_thread::sleep_for(2 * kLongestSleep);
   EXPECT_FALSE(plan->barrier.is_broken());
@@ -296,7 +296,8 @@ TEST(Barrier, keeps_within_its_memory_when_that_was_overwritten) {
       plan->barrier.attach();
       plan->barrier.wait_for(5ms);
       plan->barrier.reset();
-    } catch (const Error&) {  // is right, too
+    } catch (const Error& error) {
+      EXPECT_STRNE(error.what(), "") << "is right, too, when it says why";
     }
     EXPECT_LE(plan->barrier.parties(), Barrier::kMostParties);
   }

@@ -77,15 +77,15 @@ TEST(BoundedSemaphore, is_released_by_the_process_that_holds_it_and_no_other) {
 TEST(BoundedSemaphore, takes_back_every_permit_of_a_killed_holder) {
   const Shared<Limits> limits;
   Forked victim = hold(limits->permits, 2);
-  Forked other = hold(limits->permits, 1);
+  const Forked other = hold(limits->permits, 1);
   EXPECT_FALSE(limits->permits.try_acquire());
   std::vector<Forked> waiters;
   waiters.reserve(2);
   for (int i = 0; i < 2; ++i)
-    waiters.push_back(Forked{[&] {
+    waiters.emplace_back([&] {
       limits->permits.acquire();
       limits->permits.release();
-    }});
+    });
   for (const Forked& waiter : waiters) {
     ASSERT_TRUE(eventually([&] { return test::is_asleep(waiter.pid()); }));
   }

@@ -28,7 +28,6 @@ using namespace std::chrono_literals;
 using test::eventually;
 using test::exited;
 using test::Forked;
-using test::Gate;
 using test::kill_at_every_instruction;
 using test::kPatience;
 using test::SteppedChild;
@@ -180,6 +179,7 @@ TEST(BroadcastKill, storm_of_dying_writers_loses_and_repeats_nothing) {
   constexpr int kKills = test::kSanitized ? 40 : 250;
   Broadcast<Message> messages{64};
   std::vector<Forked> readers;
+  readers.reserve(kReaders);
   for (int i = 0; i < kReaders; ++i) {
     readers.emplace_back([reader = messages.make_reader(ReadFrom::oldest)]() mutable {
       std::uint64_t seen = 0;

@@ -117,7 +117,7 @@ TEST(Broadcast, of_one_message_has_the_last_one) {
 TEST(Broadcast, goes_to_other_processes) {
   Broadcast<Wide> values{16};
   auto reader = values.make_reader();
-  Gate done;
+  const Gate done;
   Forked child{[&] {
     auto mine = values.make_reader(ReadFrom::oldest);
     for (std::uint64_t i = 0; i < 3; ++i) {
@@ -142,7 +142,7 @@ TEST(Broadcast, wakes_a_reader_that_waits) {
 }
 
 TEST(Broadcast, reading_may_time_out) {
-  Broadcast<int> numbers{4};
+  const Broadcast<int> numbers{4};
   auto reader = numbers.make_reader();
   EXPECT_EQ(reader.read_for(1ms), std::nullopt);
   EXPECT_EQ(reader.read_until(Deadline::now()), std::nullopt);

@@ -18,7 +18,6 @@ namespace {
 
 using test::eventually;
 using test::Forked;
-using test::Gate;
 
 TEST(Owner, is_another_one_in_every_thread_and_every_child) {
   const Owner me = Owner::this_thread();
