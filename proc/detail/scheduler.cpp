@@ -1,0 +1,237 @@
+#include "proc/detail/scheduler.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "ipc/base/error.hpp"
+#include "ipc/base/event_count.hpp"
+#include "ipc/base/futex.hpp"
+#include "ipc/base/io.hpp"
+#include "proc/detail/remote_exception.hpp"
+#include "proc/pool_error.hpp"
+
+namespace procpool::proc::detail {
+namespace {
+
+// About as long as a sleep and a wake-up cost.
+constexpr int kSpins = 2000;
+
+// Between looks at what is not results, while there are results all the time.
+constexpr int kTurnsBetween = 64;
+
+}  // namespace
+
+Scheduler::Scheduler(std::unique_ptr<Transport> transport, std::vector<ExceptionType> exceptions)
+    : transport_{std::move(transport)}, exceptions_{std::move(exceptions)}, owner_{::getpid()} {}
+
+Scheduler::~Scheduler() {
+  if (is_usable()) terminate();
+}
+
+bool Scheduler::is_usable() const noexcept {
+  return owner_ == ::getpid();
+}
+
+// ---- What goes out
+
+std::optional<Scheduler::Ticket> Scheduler::submit(const Order& order,
+                                                   const std::shared_ptr<Sink>& sink,
+                                                   Deadline deadline) {
+  if (!is_usable()) throw Error{"submit", "pool", "it was made before fork"};
+  if (!is_open_) throw Error{"submit", "pool", "it is closed"};
+  if (const auto reason = transport_->unavailable()) {
+    tend();  // perhaps it is time to try again
+    if (transport_->unavailable()) {
+      const auto failure = std::make_exception_ptr(PoolUnavailable{*reason});
+      for (std::size_t i = 0; i < order.items; ++i) sink->on_failure(order.first_item + i, failure);
+      return Ticket{};
+    }
+  }
+  std::optional<TaskId> id;
+  const auto offer = [&] {
+    id = transport_->offer({.thunk = order.thunk,
+                            .payload = order.payload,
+                            .items = order.items,
+                            .is_timed = order.options.deadline.has_value()});
+    return id.has_value();
+  };
+  if (!offer() && (deadline.expired() || !drive_until(offer, deadline))) return std::nullopt;
+  if (tasks_.size() <= *id) tasks_.resize(*id + 1);
+  tasks_[*id] = {.sink = sink,
+                 .number = next_number_++,
+                 .first_item = order.first_item,
+                 .items = order.items,
+                 .settled = 0,
+                 .attempts = 0,
+                 .options = order.options};
+  ++unsettled_;
+  if (order.options.deadline) {
+    timed_.push_back(*id);
+    look_again(Deadline::in(*order.options.deadline));
+  }
+  return Ticket{*id, tasks_[*id].number};
+}
+
+bool Scheduler::is_settled(const Ticket& ticket) const noexcept {
+  return ticket.task >= tasks_.size() || !tasks_[ticket.task].sink ||
+         tasks_[ticket.task].number != ticket.number;
+}
+
+bool Scheduler::cancel(const Ticket& ticket) {
+  if (!is_usable() || is_settled(ticket) || !transport_->withdraw(ticket.task)) return false;
+  fail_rest(ticket.task, std::make_exception_ptr(Cancelled{}));
+  return true;
+}
+
+// ---- What comes back
+
+void Scheduler::on_value(TaskId id, View result) {
+  Task& task = tasks_[id];
+  task.sink->on_value(task.first_item + task.settled, result);
+  advance(id);
+}
+
+void Scheduler::on_exception(TaskId id, View exception) {
+  settle_one(id, decode_exception(exception, exceptions_));
+}
+
+void Scheduler::settle_one(TaskId id, const std::exception_ptr& failure) {
+  Task& task = tasks_[id];
+  task.sink->on_failure(task.first_item + task.settled, failure);
+  advance(id);
+}
+
+void Scheduler::advance(TaskId id) {
+  Task& task = tasks_[id];
+  task.attempts = 0;
+  if (++task.settled == task.items) finish(id);
+}
+
+void Scheduler::finish(TaskId id) {
+  tasks_[id].sink.reset();
+  --unsettled_;
+  transport_->release(id);
+}
+
+void Scheduler::on_lost(TaskId id, const Loss& loss) {
+  Task& task = tasks_[id];
+  if (loss.overdue) {
+    settle_one(id, std::make_exception_ptr(DeadlineExceeded{}));
+  } else if (loss.in_hand &&
+             (!task.options.idempotent || ++task.attempts >= TaskOptions::kMostAttempts)) {
+    settle_one(id, std::make_exception_ptr(WorkerDied{loss.status, loss.last_line}));
+  }
+  if (task.sink) transport_->offer_again(id, task.settled);
+}
+
+void Scheduler::on_unavailable(const std::string& reason) {
+  const auto failure = std::make_exception_ptr(PoolUnavailable{reason});
+  for (TaskId id = 0; id < tasks_.size(); ++id) {
+    if (tasks_[id].sink && transport_->withdraw(id)) fail_rest(id, failure);
+  }
+}
+
+void Scheduler::fail_rest(TaskId id, const std::exception_ptr& reason) {
+  Task& task = tasks_[id];
+  for (; task.settled < task.items; ++task.settled) {
+    task.sink->on_failure(task.first_item + task.settled, reason);
+  }
+  finish(id);
+}
+
+void Scheduler::end_overdue() {
+  std::erase_if(timed_,
+                [&](TaskId id) { return !tasks_[id].sink || !tasks_[id].options.deadline; });
+  Deadline next = Deadline::never();
+  for (const TaskId id : timed_) {
+    next = std::min(next, transport_->end_overdue(id, *tasks_[id].options.deadline));
+  }
+  next_look_ = Deadline::never();
+  look_again(next);
+}
+
+void Scheduler::look_again(Deadline when) {
+  if (when >= next_look_) return;
+  next_look_ = when;
+  transport_->wake_at(when);
+}
+
+// ---- Driving
+
+void Scheduler::tend() {
+  transport_->tend(*this);
+  if (next_look_.expired()) end_overdue();
+}
+
+void Scheduler::step() {
+  if (!is_usable()) throw Error{"step", "pool", "it was made before fork"};
+  transport_->disarm();
+  do {
+    while (transport_->receive(*this)) {
+    }
+    tend();
+    call_what_is_due();
+    transport_->arm();
+  } while (transport_->receive(*this));
+  call_what_is_due();
+}
+
+void Scheduler::call_what_is_due() {
+  while (!soon_.empty()) {
+    const auto function = std::move(soon_.front());
+    soon_.pop_front();
+    function();
+  }
+}
+
+bool Scheduler::drive_until(const std::function<bool()>& condition, Deadline deadline) {
+  if (!is_usable()) throw Error{"wait", "pool", "it was made before fork"};
+  transport_->disarm();
+  int turns = 0;
+  int idle = 0;
+  for (;;) {
+    const bool any = transport_->receive(*this);
+    if (!soon_.empty()) call_what_is_due();
+    if (condition()) return true;
+    if (any) {
+      idle = 0;
+      if (++turns % kTurnsBetween == 0) tend();
+    } else if (++idle < kSpins) {
+      spin_pause();
+    } else {
+      idle = 0;
+      if (deadline.expired()) return false;
+      wait(deadline);
+      if (condition()) return true;
+    }
+  }
+}
+
+// What a stopped worker was woken for, another one takes after kLongestSleep.
+void Scheduler::wait(Deadline deadline) {
+  transport_->arm();
+  if (!transport_->receive(*this)) {
+    tend();
+    wait_ready(transport_->fd(), POLLIN, std::min(deadline, Deadline::in(kLongestSleep)));
+    tend();
+  }
+  transport_->disarm();
+}
+
+int Scheduler::fd() const {
+  return transport_->fd();
+}
+
+void Scheduler::terminate() {
+  is_open_ = false;
+  transport_->kill();
+  const auto reason = std::make_exception_ptr(Cancelled{});
+  for (TaskId id = 0; id < tasks_.size(); ++id) {
+    if (tasks_[id].sink) fail_rest(id, reason);
+  }
+  call_what_is_due();
+}
+
+}  // namespace procpool::proc::detail
