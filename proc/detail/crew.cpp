@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "ipc/base/error.hpp"
+#include "ipc/base/event_count.hpp"
 #include "ipc/base/futex.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/base/process_id.hpp"
@@ -316,6 +317,19 @@ void Crew::wake_workers() noexcept {
   }
 }
 
+// Those who look for a task, or were woken for it, may be stopped (SIGSTOP): then all others shall
+// look as well.
+void Crew::wake_if_stuck() noexcept {
+  const std::uint64_t waiting = board_.waiting();
+  if (waiting == 0 || waiting != waiting_before_) {
+    waiting_before_ = waiting;
+    stuck_at_ = Deadline::in(kLongestSleep);
+    if (waiting > 0) wake_workers();
+  } else if (stuck_at_.expired()) {
+    for (const Worker& worker : workers_) wake(board_.area(worker.who.worker));
+  }
+}
+
 void Crew::wake(WorkerArea& area) noexcept {
   std::uint32_t asleep = WorkerArea::kAsleep;
   if (area.state.compare_exchange_strong(asleep, WorkerArea::kLooking)) futex_wake(area.state, 1);
@@ -404,7 +418,7 @@ void Crew::tend(Receiver& receiver) {
   read_news(&receiver);
   start_due();
   if (!is_ending_ && is_deserted()) receiver.on_unavailable(reason_);
-  if (board_.waiting() > 0) wake_workers();
+  wake_if_stuck();
   set_timer();
 }
 

@@ -90,6 +90,7 @@ class Crew : public Transport {
   bool place_payload(TaskRecord& record, const Pieces& payload);
   void free_payload(const TaskRecord& record);
   void wake_workers() noexcept;
+  void wake_if_stuck() noexcept;
   void wake(WorkerArea& area) noexcept;
   void set_timer();
 
@@ -109,6 +110,8 @@ class Crew : public Transport {
   TaskId never_used_ = 0;  // from here on
   Deadline wake_at_ = Deadline::never();
   Deadline timer_at_ = Deadline::never();
+  std::uint64_t waiting_before_ = 0;  // tasks, when it was looked whether anybody takes them
+  Deadline stuck_at_ = Deadline::never();
   std::string reason_;
   bool is_ending_ = false;
 };

@@ -15,10 +15,10 @@
 namespace procpool::proc::detail {
 namespace {
 
-// About as long as a sleep and a wake-up cost.
-constexpr int kSpins = 2000;
+// About as long as a sleep and a wake-up cost: so long results are waited for awake.
+constexpr std::chrono::microseconds kAwake{50};
 
-// Between looks at what is not results, while there are results all the time.
+// Between looks at the clock, and at what is not results while there are results all the time.
 constexpr int kTurnsBetween = 64;
 
 }  // namespace
@@ -189,22 +189,22 @@ void Scheduler::call_what_is_due() {
 bool Scheduler::drive_until(const std::function<bool()>& condition, Deadline deadline) {
   if (!is_usable()) throw Error{"wait", "pool", "it was made before fork"};
   transport_->disarm();
-  int turns = 0;
-  int idle = 0;
-  for (;;) {
+  Deadline sleep_at = Deadline::in(kAwake);
+  bool any_lately = false;
+  for (int turn = 1;; ++turn) {
     const bool any = transport_->receive(*this);
     if (!soon_.empty()) call_what_is_due();
     if (condition()) return true;
-    if (any) {
-      idle = 0;
-      if (++turns % kTurnsBetween == 0) tend();
-    } else if (++idle < kSpins) {
-      spin_pause();
-    } else {
-      idle = 0;
-      if (deadline.expired()) return false;
+    any_lately |= any;
+    if (!any) spin_pause();
+    if (turn % kTurnsBetween != 0) continue;
+    if (deadline.expired()) return false;
+    if (std::exchange(any_lately, false)) {
+      sleep_at = Deadline::in(kAwake);
+      tend();
+    } else if (sleep_at.expired()) {
       wait(deadline);
-      if (condition()) return true;
+      sleep_at = Deadline::in(kAwake);
     }
   }
 }

@@ -25,8 +25,10 @@
 namespace procpool::proc::detail {
 namespace {
 
-// About as long as a sleep and a wake-up cost.
-constexpr int kSpins = 3000;
+// About as long as a sleep and a wake-up cost: so long a worker looks for its next task awake, and
+// so often it takes the time meanwhile.
+constexpr std::chrono::microseconds kAwake{50};
+constexpr int kLooksBetween = 16;
 
 // For a worker that finds, when it comes back from an item, that it is to die for it.
 [[noreturn]] void wait_for_death() {
@@ -107,11 +109,14 @@ class Worker : private ResultSink {
   std::optional<std::uint32_t> look_for_task() {
     for (;;) {
       area_.state.store(WorkerArea::kLooking);
-      for (int i = 0; i < kSpins; ++i) {
-        if (const auto task = board_.take(who_.worker)) return task;
+      const Deadline sleep_at = Deadline::in(kAwake);
+      do {
+        for (int i = 0; i < kLooksBetween; ++i) {
+          if (const auto task = board_.take(who_.worker)) return task;
+          spin_pause();
+        }
         if (board_.closing().load() != 0) return std::nullopt;
-        spin_pause();
-      }
+      } while (!another_looks() && !sleep_at.expired());
       std::fflush(nullptr);
       area_.state.store(WorkerArea::kAsleep);
       if (const auto task = board_.take(who_.worker)) return task;
@@ -119,6 +124,14 @@ class Worker : private ResultSink {
         futex_wait(area_.state, WorkerArea::kAsleep, Deadline::never());
       }
     }
+  }
+
+  // One of several is enough to be awake; the others would only keep it from a processor.
+  bool another_looks() const noexcept {
+    for (std::uint32_t i = 0; i < who_.worker; ++i) {
+      if (board_.area(i).state.load(std::memory_order_relaxed) == WorkerArea::kLooking) return true;
+    }
+    return false;
   }
 
   void work_on(std::uint32_t index) {
