@@ -27,7 +27,7 @@ concept Callable = detail::FunctionPointer<std::decay_t<F>> || detail::Stateless
 // What F gives when called with these arguments, which travel by their ipc::Codec, as copies; a
 // string literal or a std::string_view as std::string.
 template <typename F, typename... Args>
-using ResultOf = std::invoke_result_t<std::decay_t<F>&, detail::Sent<Args>...>;
+using ResultOf = std::decay_t<std::invoke_result_t<std::decay_t<F>&, detail::Sent<Args>...>>;
 
 // A value. Its result is dropped.
 class Call {

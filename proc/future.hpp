@@ -18,7 +18,6 @@
 #include <span>
 #include <type_traits>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "ipc/base/deadline.hpp"
@@ -33,36 +32,36 @@ namespace procpool::proc {
 template <typename R>
 class Outcome {
  public:
-  using Value = std::conditional_t<std::is_void_v<R>, std::monostate, R>;
-
-  explicit Outcome(std::exception_ptr failure) : content_{std::move(failure)} {}
+  explicit Outcome(std::exception_ptr failure) : failure_{std::move(failure)} {}
   template <typename Make>
   static Outcome of(Make make) {  // what it returns or throws
+    Outcome outcome{nullptr};
     try {
       if constexpr (std::is_void_v<R>) {
         make();
-        return Outcome{std::in_place, std::monostate{}};
       } else {
-        return Outcome{std::in_place, make()};
+        outcome.value_.emplace(make());
       }
     } catch (...) {
-      return Outcome{std::current_exception()};
+      outcome.failure_ = std::current_exception();
     }
+    return outcome;
   }
 
-  bool ok() const noexcept { return content_.index() == 0; }
+  bool ok() const noexcept { return failure_ == nullptr; }
+  const std::exception_ptr& failure() const noexcept { return failure_; }
 
   // Throws what the task threw, or WorkerDied, DeadlineExceeded, Cancelled, PoolUnavailable.
   std::add_lvalue_reference_t<R> get() {
-    if (!ok()) std::rethrow_exception(std::get<1>(content_));
-    if constexpr (!std::is_void_v<R>) return std::get<0>(content_);
+    if (!ok()) std::rethrow_exception(failure_);
+    if constexpr (!std::is_void_v<R>) return *value_;
   }
 
  private:
-  template <typename V>
-  Outcome(std::in_place_t, V&& value) : content_{std::in_place_index<0>, std::forward<V>(value)} {}
+  struct Nothing {};
 
-  std::variant<Value, std::exception_ptr> content_;
+  std::exception_ptr failure_;
+  [[no_unique_address]] std::conditional_t<std::is_void_v<R>, Nothing, std::optional<R>> value_;
 };
 
 namespace detail {
@@ -157,8 +156,7 @@ class Future {
   }
 
   // The same, if it is settled before the deadline. Of a task without result: whether it was.
-  using Timed =
-      std::conditional_t<std::is_void_v<R>, bool, std::optional<typename Outcome<R>::Value>>;
+  using Timed = std::conditional_t<std::is_void_v<R>, bool, std::optional<R>>;
   Timed get_until(Deadline deadline) {
     if (!state_->wait_until(deadline)) return Timed{};
     if constexpr (std::is_void_v<R>) {

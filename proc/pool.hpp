@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -96,22 +97,21 @@ class Pool {
   // Waits while the queue is full. Throws Error when the pool is closed, and for what lies in no
   // program or library; a library that the workers do not have fails the task with Error.
   template <Callable F, typename... Args>
-  Future<std::decay_t<ResultOf<F, Args...>>> submit(const F& function, const Args&... args) {
+  Future<ResultOf<F, Args...>> submit(const F& function, const Args&... args) {
     return submit(TaskOptions{}, function, args...);
   }
   template <Callable F, typename... Args>
-  Future<std::decay_t<ResultOf<F, Args...>>> submit(const TaskOptions& options, const F& function,
-                                                    const Args&... args) {
+  Future<ResultOf<F, Args...>> submit(const TaskOptions& options, const F& function,
+                                      const Args&... args) {
     return *submit_until(Deadline::never(), options, function, args...);
   }
 
   // The same, but nullopt when the queue is still full at the deadline.
   template <Callable F, typename... Args>
-  std::optional<Future<std::decay_t<ResultOf<F, Args...>>>> submit_until(Deadline deadline,
-                                                                         const TaskOptions& options,
-                                                                         const F& function,
-                                                                         const Args&... args) {
-    using R = std::decay_t<ResultOf<F, Args...>>;
+  std::optional<Future<ResultOf<F, Args...>>> submit_until(Deadline deadline,
+                                                           const TaskOptions& options,
+                                                           const F& function, const Args&... args) {
+    using R = ResultOf<F, Args...>;
     using Function = std::decay_t<F>;
     auto state = std::make_shared<detail::FutureState<R>>(scheduler_);
     pieces_.clear();
@@ -131,7 +131,7 @@ class Pool {
 
   // Calls and waits for the result.
   template <Callable F, typename... Args>
-  std::decay_t<ResultOf<F, Args...>> apply(const F& function, const Args&... args) {
+  ResultOf<F, Args...> apply(const F& function, const Args&... args) {
     return submit(function, args...).get();
   }
 
@@ -163,16 +163,17 @@ class Pool {
                 const std::function<void(std::size_t)>& progress = {},
                 const MapOptions& options = {}) {
     std::size_t done = 0;
-    using R = typename CallerFor<F, Range>::Result;
-    std::optional<Indexed<R>> first_failure;
+    std::size_t first = 0;
+    std::exception_ptr failure;
     for (auto& one : map_unordered(function, std::forward<Range>(range), options)) {
-      if (!one.result.ok() && (!first_failure || one.index < first_failure->index)) {
-        first_failure.emplace(std::move(one));
+      if (!one.result.ok() && (!failure || one.index < first)) {
+        failure = one.result.failure();
+        first = one.index;
       }
       ++done;
       if (progress) progress(done);
     }
-    if (first_failure) first_failure->result.get();
+    if (failure) std::rethrow_exception(failure);
   }
 
   // For a loop of one's own: when fd() is readable, step(), which does what can be done now. To be

@@ -26,11 +26,23 @@ namespace procpool::proc::detail {
 
 // As what an argument travels.
 template <typename T>
-using Sent = std::conditional_t<std::is_convertible_v<std::decay_t<T>, std::string_view> &&
-                                    !std::is_class_v<std::decay_t<T>>,
-                                std::string,
-                                std::conditional_t<std::same_as<std::decay_t<T>, std::string_view>,
-                                                   std::string, std::decay_t<T>>>;
+struct SentAs {
+  using type = T;
+};
+template <>
+struct SentAs<const char*> {
+  using type = std::string;
+};
+template <>
+struct SentAs<char*> {
+  using type = std::string;
+};
+template <>
+struct SentAs<std::string_view> {
+  using type = std::string;
+};
+template <typename T>
+using Sent = typename SentAs<std::decay_t<T>>::type;
 
 template <typename F>
 concept FunctionPointer = std::is_pointer_v<F> && std::is_function_v<std::remove_pointer_t<F>>;
@@ -73,7 +85,7 @@ class Pieces {
     if constexpr (FunctionPointer<F>) {
       append(view_of(images.locate(reinterpret_cast<const void*>(function))));
     } else if constexpr (WithState<F>) {
-      add_value(function);
+      add_value<F>(function);
     }
     (add_value<As>(args), ...);
     const std::uint64_t size = total_ - before - sizeof(std::uint64_t);
