@@ -1066,18 +1066,49 @@ TEST(Nursery, serves_several_pools) {
 }
 
 TEST(Nursery, that_is_killed_is_made_anew) {
-  Nursery nursery;
-  Pool pool{with_workers(2), nursery};
-  EXPECT_EQ(pool.apply(&twice, 1), 2);
-  const pid_t before = nursery.pid();
-  ::kill(before, SIGKILL);
-  EXPECT_EQ(pool.submit({.idempotent = true}, &twice, 2).get(), 4);
-  EXPECT_TRUE(eventually([&] {
-    pool.step();
-    return nursery.pid() != before && pool.apply(&twice, 3) == 6;
-  }));
-  pool.terminate();
-  test::await_no_children();  // the workers of the first one, which this process has adopted
+  {
+    Nursery nursery;
+    Pool pool{with_workers(2), nursery};
+    EXPECT_EQ(pool.apply(&twice, 1), 2);
+    const pid_t before = nursery.pid();
+    ::kill(before, SIGKILL);
+    EXPECT_TRUE(eventually([&] {
+      pool.step();
+      return nursery.pid() != before;
+    }));
+    EXPECT_EQ(pool.apply(&twice, 2), 4);
+  }
+  EXPECT_TRUE(test::await_no_children()) << "the first one's workers, which this process adopted";
+}
+
+TEST(Nursery, that_is_killed_while_threads_run_leaves_a_pool_that_says_so) {
+  {
+    Nursery nursery;
+    Pool pool{with_workers(1), nursery};
+    Gate gate;
+    std::thread other{[&] { gate.wait(); }};
+    ::kill(nursery.pid(), SIGKILL);
+    EXPECT_TRUE(eventually([&] {
+      try {
+        pool.apply(&twice, 1);
+        return false;
+      } catch (const PoolUnavailable& error) {
+        return std::string_view{error.what()}.find("threads") != std::string_view::npos;
+      } catch (const WorkerDied&) {
+        return false;
+      }
+    }));
+    gate.open();
+    other.join();
+    EXPECT_TRUE(eventually([&] {
+      try {
+        return pool.apply(&twice, 1) == 2;
+      } catch (const PoolUnavailable&) {
+        return false;
+      }
+    }));
+  }
+  EXPECT_TRUE(test::await_no_children());
 }
 
 TEST_F(PoolEnd, of_the_process_that_made_it_is_the_end_of_its_workers) {
