@@ -111,6 +111,7 @@ class FutureState final : public FutureBase {
   using FutureBase::FutureBase;
 
   bool is_settled() const noexcept override { return outcome_.has_value(); }
+  bool has_failed() const noexcept { return outcome_ && !outcome_->ok(); }
   void on_value(std::size_t, View result) override { settle(decode_outcome<R>(result)); }
   void on_failure(std::size_t, std::exception_ptr reason) override {
     settle(Outcome<R>{std::move(reason)});
@@ -219,7 +220,7 @@ class Future {
   std::shared_ptr<detail::FutureState<R>> state_;
 };
 
-enum class WaitFor { all, any };
+enum class WaitFor { all, any, first_failure };  // which is as all, if none fails
 
 namespace detail {
 
@@ -227,38 +228,47 @@ namespace detail {
 template <typename R>
 class Settlements {
  public:
-  explicit Settlements(std::span<Future<R>> futures) : done_{std::make_shared<Indices>()} {
+  explicit Settlements(std::span<Future<R>> futures) : done_{std::make_shared<Seen>()} {
     for (std::size_t i = 0; i < futures.size(); ++i) {
       auto& state = futures[i].state();
       if (std::find(pools_.begin(), pools_.end(), state.scheduler) == pools_.end()) {
         pools_.push_back(state.scheduler);
       }
-      state.observe([done = done_, i] { done->push_back(i); });
+      state.observe([all = done_, i, &state] {
+        all->done.push_back(i);
+        if (state.has_failed()) all->any_failed = true;
+      });
     }
   }
 
-  std::deque<std::size_t>& done() noexcept { return *done_; }
-  bool wait_for(std::size_t count, Deadline deadline) {
-    return done_->size() >= count ||
-           drive_until(pools_, [&] { return done_->size() >= count; }, deadline);
+  std::deque<std::size_t>& done() noexcept { return done_->done; }
+  bool wait_for(std::size_t count, WaitFor what, Deadline deadline) {
+    const auto is_there = [&] {
+      return done_->done.size() >= count || (what == WaitFor::first_failure && done_->any_failed);
+    };
+    return is_there() || drive_until(pools_, is_there, deadline);
   }
 
  private:
-  using Indices = std::deque<std::size_t>;
-  std::shared_ptr<Indices> done_;
+  struct Seen {
+    std::deque<std::size_t> done;
+    bool any_failed = false;
+  };
+  std::shared_ptr<Seen> done_;
   std::vector<std::shared_ptr<Scheduler>> pools_;
 };
 
 }  // namespace detail
 
-// Waits until all are settled, or any is, or the deadline has passed; returns the indices of those
-// that are, in the order in which it was seen. They may belong to several pools.
+// Waits until all are settled, or any is, or one has failed, or the deadline has passed; returns
+// the indices of those that are settled, in the order in which it was seen. They may belong to
+// several pools.
 template <typename R>
 std::vector<std::size_t> wait(std::vector<Future<R>>& futures, WaitFor what = WaitFor::all,
                               Deadline deadline = Deadline::never()) {
   detail::Settlements<R> settled{futures};
-  settled.wait_for(what == WaitFor::all ? futures.size() : std::min<std::size_t>(1, futures.size()),
-                   deadline);
+  const std::size_t enough = what == WaitFor::any && !futures.empty() ? 1 : futures.size();
+  settled.wait_for(enough, what, deadline);
   return {settled.done().begin(), settled.done().end()};
 }
 
@@ -293,7 +303,8 @@ class AsCompleted {
 
  private:
   void await() {
-    if (left_ != 0 && !settled_.wait_for(1, deadline_)) throw_errno("wait", "future", ETIMEDOUT);
+    if (left_ != 0 && !settled_.wait_for(1, WaitFor::any, deadline_))
+      throw_errno("wait", "future", ETIMEDOUT);
   }
 
   std::span<Future<R>> futures_;
