@@ -99,6 +99,15 @@ std::vector<pid_t> children() {
   return pids;
 }
 
+// What came to lie there, in a program without them, would be replaced by a worker's own stderr.
+void occupy_standard_descriptors() {
+  int fd = -1;
+  do {
+    fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) ::close(fd);
+}
+
 class NurseryProcess {
  public:
   NurseryProcess(ipc::Channel root, UniqueFd master)
@@ -108,6 +117,7 @@ class NurseryProcess {
     for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE}) {
       ::signal(number, SIG_IGN);
     }
+    occupy_standard_descriptors();
     if (::prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) throw_errno("prctl", "PR_SET_CHILD_SUBREAPER");
     while (!ended_) wait_once();
     pools_.clear();  // kills and reaps

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -40,6 +41,26 @@ std::uint64_t resident_bytes() {
   const auto pages = std::stoull(statm.substr(statm.find(' ')));
   return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
+
+// Tells this process from a copy of it.
+class Original {
+ public:
+  Original()
+      : page_{::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)} {
+    if (page_ == MAP_FAILED) throw_errno("mmap", "worker");
+    if (::madvise(page_, kSize, MADV_WIPEONFORK) < 0) throw_errno("madvise", "MADV_WIPEONFORK");
+    *static_cast<volatile char*>(page_) = 1;
+  }
+  Original(const Original&) = delete;
+  Original& operator=(const Original&) = delete;
+  ~Original() { ::munmap(page_, kSize); }
+
+  bool is_this() const noexcept { return *static_cast<const volatile char*>(page_) != 0; }
+
+ private:
+  static constexpr std::size_t kSize = 4096;
+  void* page_;
+};
 
 void pin_to(int cpu) {
   cpu_set_t set;
@@ -180,7 +201,9 @@ class Worker : private ResultSink {
     area_.item.store(item_ | WorkerArea::kRunning, std::memory_order_release);
   }
 
+  // A child that a task forks, and that comes back from it, is not another worker.
   void end_item() {
+    if (!original_.is_this()) ::_exit(0);
     std::uint64_t running = item_ | WorkerArea::kRunning;
     if (!area_.item.compare_exchange_strong(running, item_ | WorkerArea::kRest)) wait_for_death();
   }
@@ -221,6 +244,7 @@ class Worker : private ResultSink {
 
   const WorkerSetup& setup_;
   StartRequest who_;
+  Original original_;
   UniqueFd bell_;
   ipc::SharedMemory board_memory_;
   ipc::SharedMemory arena_;

@@ -37,6 +37,7 @@
 #include "ipc/pipe.hpp"
 #include "ipc/shared.hpp"
 #include "ipc/wait_any.hpp"
+#include "proc/signal_action.hpp"
 #include "tests/support/children.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/forked.hpp"
@@ -791,6 +792,23 @@ TEST_F(PoolTask, that_leaves_processes_is_done_and_they_end_with_the_worker) {
   EXPECT_FALSE(test::has_children()) << "and this process would adopt them";
 }
 
+TEST_F(PoolTask, that_comes_back_in_a_child_that_it_forked_too_is_done_once) {
+  Pool pool{2};
+  const auto fork_and_return = [](int n) {
+    if (::fork() == 0) ++(*board)->begun;
+    return n;
+  };
+  for (int i = 0; i < 20; ++i) ASSERT_EQ(pool.apply(fork_and_return, i), i);
+  EXPECT_TRUE(eventually([] { return (*board)->begun == 20; }));
+  EXPECT_EQ(pool.map(&twice, numbers_up_to(1000)).get().back(), 1998);
+}
+
+TEST_F(PoolTask, that_closes_all_descriptors_is_done) {
+  Pool pool{1};
+  pool.apply([] { ::close_range(0, ~0U, 0); });
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(pool.apply(&twice, i), 2 * i);
+}
+
 // ---- Workers
 
 TEST(PoolWorker, calls_the_initializer_first) {
@@ -1004,6 +1022,21 @@ TEST(Pool, in_a_child_of_fork_owns_nothing) {
   EXPECT_EQ(child.wait(), exited(0));
   EXPECT_EQ(answer.get(), 2);
   EXPECT_EQ(pool.apply(&twice, 2), 4);
+}
+
+TEST(Pool, is_made_in_a_program_without_standard_descriptors) {
+  Forked child{[] {
+    ::close_range(STDIN_FILENO, STDERR_FILENO, 0);
+    Pool pool{2};
+    auto dies = pool.submit([] { ::_exit(3); });
+    return death_of(dies).status() == ExitStatus::exited(3) && pool.apply(&twice, 1) == 2 ? 0 : 1;
+  }};
+  EXPECT_EQ(child.wait(), exited(0));
+}
+
+TEST(Pool, is_not_made_while_the_end_of_children_is_ignored) {
+  const ScopedSignalAction ignored{SIGCHLD, SIG_IGN};
+  EXPECT_NE(text_of<Error>([] { Pool{1}; }).find("SIGCHLD is ignored"), std::string::npos);
 }
 
 TEST(Pool, is_made_within_a_task_too) {
