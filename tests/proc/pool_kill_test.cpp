@@ -25,6 +25,7 @@
 #include "tests/support/children.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/forked.hpp"
+#include "tests/support/gate.hpp"
 #include "tests/support/sanitizers.hpp"
 #include "tests/support/single_step.hpp"
 
@@ -34,6 +35,7 @@ namespace {
 using namespace std::chrono_literals;
 using test::eventually;
 using test::Forked;
+using test::Gate;
 using test::stride_unless_torture;
 
 constexpr int kTasks = 1000;
@@ -318,6 +320,32 @@ TEST_F(PoolStorm, in_which_a_worker_is_killed_at_any_instruction_settles_each_ca
   EXPECT_GT(deaths, 0U);
   for (const std::size_t times : done_by_victim) EXPECT_GT(times, 0U);
   RecordProperty("kills", static_cast<int>(kills));
+}
+
+// Its submission, its wait and the delivery of the result: whatever it was killed in, its workers
+// end.
+TEST_F(PoolStorm, in_which_the_master_is_killed_at_any_instruction_leaves_nothing) {
+  if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
+  constexpr std::size_t kInstructions = 4000;  // more than one submission and its result
+  const std::string argument(1000, 'x');
+  for (std::size_t instructions = 0; instructions < kInstructions;
+       instructions += stride_unless_torture(67)) {
+    Gate ready;
+    const pid_t master = ::fork();
+    ASSERT_GE(master, 0);
+    if (master == 0) {
+      Pool pool{2};
+      const auto length = [](const std::string& text) { return text.size(); };
+      pool.apply(length, argument);
+      ready.open();
+      for (;;) pool.apply(length, argument);
+    }
+    ready.wait();
+    Traced victim{master};
+    for (std::size_t i = 0; i < instructions && !victim.is_asleep(); ++i) victim.step();
+    victim.kill();
+    ASSERT_TRUE(test::await_no_children()) << "after " << instructions;
+  }
 }
 
 }  // namespace
