@@ -205,7 +205,7 @@ class Future {
 
   // For Pool, wait() and as_completed().
   explicit Future(std::shared_ptr<detail::FutureState<R>> state) : state_{std::move(state)} {}
-  detail::FutureState<R>& state() const noexcept { return *state_; }
+  const std::shared_ptr<detail::FutureState<R>>& state() const noexcept { return state_; }
 
  private:
   template <typename F>
@@ -230,13 +230,13 @@ class Settlements {
  public:
   explicit Settlements(std::span<Future<R>> futures) : done_{std::make_shared<Seen>()} {
     for (std::size_t i = 0; i < futures.size(); ++i) {
-      auto& state = futures[i].state();
-      if (std::find(pools_.begin(), pools_.end(), state.scheduler) == pools_.end()) {
-        pools_.push_back(state.scheduler);
+      const auto& state = futures[i].state();
+      if (std::find(pools_.begin(), pools_.end(), state->scheduler) == pools_.end()) {
+        pools_.push_back(state->scheduler);
       }
-      state.observe([all = done_, i, &state] {
+      state->observe([all = done_, i, state] {
         all->done.push_back(i);
-        if (state.has_failed()) all->any_failed = true;
+        if (state->has_failed()) all->any_failed = true;
       });
     }
   }

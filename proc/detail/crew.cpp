@@ -127,8 +127,10 @@ void Crew::read_news(Receiver* receiver) {
     if (received.outcome != ipc::Channel::Outcome::message) break;
     const WorkerNews news = decode_news(message);
     Worker& worker = workers_.at(news.who.worker);
-    if (news.who.incarnation != worker.who.incarnation) continue;
-    if (news.kind == WorkerNews::Kind::started) {
+    if (news.who.incarnation != worker.who.incarnation || worker.phase == Phase::absent) continue;
+    if (news.kind == WorkerNews::Kind::started && received.descriptor_count == 0) {
+      put_off(worker, "a worker's pidfd was lost: too many open files");
+    } else if (news.kind == WorkerNews::Kind::started) {
       admit(worker, news.pid, std::move(received.descriptors.front()));
     } else if (news.kind == WorkerNews::Kind::failed) {
       put_off(worker, news.text);
@@ -146,14 +148,14 @@ void Crew::admit(Worker& worker, pid_t pid, UniqueFd pidfd) {
   auto& admitted = board_.area(worker.who.worker).admitted;
   admitted.store(worker.who.incarnation);
   futex_wake(admitted, kEverybody);
-  if (is_ending_ && worker.pidfd.valid()) send_signal(worker.pidfd.fd(), SIGKILL);
+  if (is_ending_) send_signal(worker.pidfd.fd(), SIGKILL);
 }
 
 // Its workers die with it, those that have not been admitted without having touched anything.
 void Crew::lose_all(Receiver* receiver) {
   disconnect();
   for (Worker& worker : workers_) {
-    if (worker.phase == Phase::present && worker.pidfd.valid()) {
+    if (worker.phase == Phase::present) {
       send_signal(worker.pidfd.fd(), SIGKILL);
       wait_ready(worker.pidfd.fd(), POLLIN, Deadline::never());
     }
@@ -214,7 +216,7 @@ void Crew::close() {
 void Crew::kill() {
   is_ending_ = true;
   for (const Worker& worker : workers_) {
-    if (worker.pidfd.valid()) send_signal(worker.pidfd.fd(), SIGKILL);
+    if (worker.phase == Phase::present) send_signal(worker.pidfd.fd(), SIGKILL);
   }
   while (connection_ && !is_deserted()) {
     std::array<pollfd, 2> either{
@@ -381,7 +383,7 @@ bool Crew::read_results(Worker& worker, Receiver& receiver, int most) {
     board_.area(worker.who.worker).room.notify_one();
   } catch (const Error&) {
     worker.is_trusted = false;
-    if (worker.pidfd.valid()) send_signal(worker.pidfd.fd(), SIGKILL);
+    send_signal(worker.pidfd.fd(), SIGKILL);
   }
   return any;
 }

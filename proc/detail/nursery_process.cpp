@@ -92,10 +92,16 @@ struct PoolSide {
   bool closed = false;
 };
 
+// Empty, too, where the kernel does not tell: CONFIG_PROC_CHILDREN, proc(5).
 std::vector<pid_t> children() {
-  std::istringstream list{read_file("/proc/self/task/" + std::to_string(::gettid()) + "/children")};
   std::vector<pid_t> pids;
-  for (pid_t pid = 0; list >> pid;) pids.push_back(pid);
+  try {
+    std::istringstream list{
+        read_file("/proc/self/task/" + std::to_string(::gettid()) + "/children")};
+    for (pid_t pid = 0; list >> pid;) pids.push_back(pid);
+  } catch (const Error&) {
+    pids.clear();
+  }
   return pids;
 }
 
@@ -181,6 +187,9 @@ class NurseryProcess {
   }
 
   void start(PoolSide& pool, const StartRequest& who) {
+    for (Worker& other : pool.workers) {  // one that the pool has given up
+      if (other.who.worker == who.worker) other.process.signal(SIGKILL);
+    }
     try {
       ChildOptions options{.name = pool.setup.name,
                            .die_with_parent = true,
@@ -232,9 +241,11 @@ class NurseryProcess {
       for (const pid_t pid : children()) {
         if (is_worker(pid)) continue;
         found = true;
-        ::kill(pid, SIGKILL);
+        const UniqueFd stranger = open_pidfd(pid);  // its own still: only we can reap it
+        send_signal(stranger.fd(), SIGKILL);
         siginfo_t info;
-        retry_eintr([&] { return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED); });
+        retry_eintr(
+            [&] { return ::waitid(P_PIDFD, static_cast<id_t>(stranger.fd()), &info, WEXITED); });
       }
     }
   }
