@@ -114,6 +114,11 @@ void occupy_standard_descriptors() {
   if (fd >= 0) ::close(fd);
 }
 
+std::vector<int> cpus_of(const WorkerSetup& setup, const StartRequest& who) {
+  if (setup.cpus.empty()) return {};
+  return {setup.cpus[who.worker % setup.cpus.size()]};
+}
+
 class NurseryProcess {
  public:
   NurseryProcess(ipc::Channel root, UniqueFd master)
@@ -194,6 +199,7 @@ class NurseryProcess {
       ChildOptions options{.name = pool.setup.name,
                            .die_with_parent = true,
                            .process_group = ProcessGroup::own,
+                           .cpus = cpus_of(pool.setup, who),
                            .nice = pool.setup.nice,
                            .redirections = {Redirection::pipe_from(STDERR_FILENO)}};
       Process process = Process::fork([&] { return be_worker(pool, who); }, options);

@@ -18,6 +18,7 @@
 #include <variant>
 
 #include "ipc/base/error.hpp"
+#include "proc/detail/error_codec.hpp"
 #include "proc/detail/image_offset.hpp"
 #include "proc/pool_error.hpp"
 
@@ -80,30 +81,13 @@ constexpr StandardType system_error_type() noexcept {
           }};
 }
 
-// What follows the operation and the object in the text.
-std::string reason_of(const Error& error) {
-  const std::string before = Error{error.operation(), error.object(), std::string_view{}}.what();
-  return std::string{error.what()}.substr(before.size());
-}
-
 constexpr StandardType error_type() noexcept {
   return {&typeid(Error),
           [](const std::exception& exception, Bytes& out) {
-            const auto& error = static_cast<const Error&>(exception);
-            const std::string of_errno =
-                Error{error.operation(), error.object(), error.code().value()}.what();
-            const bool is_errno = is_generic(error.code()) && of_errno == error.what();
-            put_text(out, error.operation());
-            put_text(out, error.object());
-            put(out, is_errno ? error.code().value() : 0);
-            if (!is_errno) put_text(out, reason_of(error));
+            ipc::Codec<Error>::encode(static_cast<const Error&>(exception), out);
           },
           [](Reader& in) {
-            const std::string operation = in.take_text();
-            const std::string object = in.take_text();
-            const auto number = in.take<int>();
-            return std::make_exception_ptr(number != 0 ? Error{operation, object, number}
-                                                       : Error{operation, object, in.take_text()});
+            return std::make_exception_ptr(ipc::Codec<Error>::decode(in.take_rest()));
           }};
 }
 

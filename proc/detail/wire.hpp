@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "ipc/base/error.hpp"
@@ -67,7 +68,7 @@ class Reader {
     const View block = take_block();
     return {reinterpret_cast<const char*>(block.data()), block.size()};
   }
-  bool empty() const noexcept { return rest_.empty(); }
+  View take_rest() noexcept { return std::exchange(rest_, {}); }
 
  private:
   View rest_;

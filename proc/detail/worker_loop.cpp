@@ -1,6 +1,5 @@
 #include "proc/detail/worker_loop.hpp"
 
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -62,15 +61,6 @@ class Original {
   void* page_;
 };
 
-void pin_to(int cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(static_cast<std::size_t>(cpu), &set);
-  if (::sched_setaffinity(0, sizeof set, &set) < 0) {
-    throw_errno("sched_setaffinity", std::to_string(cpu));
-  }
-}
-
 class Worker : private ResultSink {
  public:
   explicit Worker(WorkerPlace place)
@@ -106,7 +96,6 @@ class Worker : private ResultSink {
   }
 
   void prepare() {
-    if (!setup_.cpus.empty()) pin_to(setup_.cpus[who_.worker % setup_.cpus.size()]);
     for (const ImageOffset& place : setup_.exceptions) {
       exceptions_.push_back({reinterpret_cast<decltype(ExceptionType::encode)>(find(place)), {}});
     }

@@ -1,4 +1,4 @@
-// What CPython tests of its pools, said again for ours: PYTHON.md has the names. Only what
+// What CPython tests of its pools, said again for ours: PYTHON_POOL.md has the names. Only what
 // pool_test.cpp and pool_kill_test.cpp do not say anyway.
 #include <signal.h>
 #include <unistd.h>
