@@ -21,7 +21,7 @@
 namespace procpool::proc::detail {
 namespace {
 
-enum Token : std::uint64_t { kBellRings, kNews, kNurseryEnds, kTimeIsUp };
+enum Token : std::uint64_t { bell_rings, news_is_there, nursery_ends, time_is_up };
 
 constexpr int kFramesAtOnce = 256;
 
@@ -42,8 +42,8 @@ Crew::Crew(const Options& options, Nursery& nursery)
       board_{board_memory_},
       bell_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
   if (!bell_.valid()) throw_errno("eventfd", "pool");
-  poller_.add(bell_.fd(), Interest::read, kBellRings);
-  poller_.add(timer_.fd(), Interest::read, kTimeIsUp);
+  poller_.add(bell_.fd(), Interest::read, bell_rings);
+  poller_.add(timer_.fd(), Interest::read, time_is_up);
   for (std::uint32_t i = 0; i < options.size.workers; ++i) {
     workers_.push_back({.results = RingReader{board_.area(i).results, board_.ring(i)},
                         .who = {.worker = i, .incarnation = 0}});
@@ -61,8 +61,8 @@ Crew::~Crew() {
 
 void Crew::connect() {
   connection_.emplace(nursery_.connect());
-  poller_.add(connection_->channel.fd(), Interest::read, kNews);
-  poller_.add(connection_->pidfd.fd(), Interest::read, kNurseryEnds);
+  poller_.add(connection_->channel.fd(), Interest::read, news_is_there);
+  poller_.add(connection_->pidfd.fd(), Interest::read, nursery_ends);
   const std::array descriptors{board_memory_.fd(), arena_.fd(), bell_.fd()};
   connection_->channel.send(std::span<const std::byte>{encode(options_.setup)}, descriptors);
 }
@@ -409,10 +409,10 @@ void Crew::read_result(Worker& worker, const Frame& frame, Receiver& receiver) {
 
 void Crew::tend(Receiver& receiver) {
   for (const Readiness& ready : poller_.wait(Deadline::now())) {
-    if (ready.token == kBellRings) {
+    if (ready.token == bell_rings) {
       eventfd_t rings = 0;
       ::eventfd_read(bell_.fd(), &rings);
-    } else if (ready.token == kTimeIsUp) {
+    } else if (ready.token == time_is_up) {
       timer_.try_take();
       timer_at_ = Deadline::never();
     }

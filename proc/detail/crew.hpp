@@ -24,7 +24,7 @@ namespace procpool::proc::detail {
 // answers in a ring of its own. A worker is known to be dead when the nursery, whose child it is,
 // has reaped it, or when both are dead; then everything that it had published is read, and what it
 // had in hand comes back as lost. So each item has one end, wherever its worker was killed.
-class Crew : public Transport {
+class Crew final : public Transport {
  public:
   struct Options {
     TaskBoard::Size size;

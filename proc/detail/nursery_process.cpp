@@ -196,15 +196,16 @@ class NurseryProcess {
       if (other.who.worker == who.worker) other.process.signal(SIGKILL);
     }
     try {
-      ChildOptions options{.name = pool.setup.name,
-                           .die_with_parent = true,
-                           .process_group = ProcessGroup::own,
-                           .cpus = cpus_of(pool.setup, who),
-                           .nice = pool.setup.nice,
-                           .redirections = {Redirection::pipe_from(STDERR_FILENO)}};
+      const ChildOptions options{.name = pool.setup.name,
+                                 .die_with_parent = true,
+                                 .process_group = ProcessGroup::own,
+                                 .cpus = cpus_of(pool.setup, who),
+                                 .nice = pool.setup.nice,
+                                 .redirections = {Redirection::pipe_from(STDERR_FILENO)}};
       Process process = Process::fork([&] { return be_worker(pool, who); }, options);
       Echo echo{std::move(process.pipe(STDERR_FILENO))};
-      Worker& worker = pool.workers.emplace_back(Worker{who, std::move(process), std::move(echo)});
+      const Worker& worker =
+          pool.workers.emplace_back(Worker{who, std::move(process), std::move(echo)});
       const std::array pidfd{worker.process.fd()};
       tell(pool, {.kind = WorkerNews::Kind::started, .who = who, .pid = worker.process.pid()},
            pidfd);
@@ -220,8 +221,9 @@ class NurseryProcess {
     pools_.clear();
     root_.close();
     master_.reset();
-    return run_worker({setup, who, std::move(descriptors[kBoard]), std::move(descriptors[kArena]),
-                       std::move(descriptors[kBell])});
+    return run_worker({setup, who, std::move(descriptors[SetupDescriptor::board]),
+                       std::move(descriptors[SetupDescriptor::arena]),
+                       std::move(descriptors[SetupDescriptor::bell])});
   }
 
   // The group while its leader is not reaped, so that it is no other's by then.

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -31,8 +32,9 @@ Bytes encode(const WorkerSetup& setup);
 WorkerSetup decode_setup(View bytes);
 
 // Pool to nursery. The first message is a WorkerSetup, with kSetupDescriptors of which the workers
-// have copies; the others ask for a worker each.
-enum SetupDescriptor : std::uint8_t { kBoard, kArena, kBell, kSetupDescriptors };
+// have copies, in this order; the others ask for a worker each.
+enum SetupDescriptor : std::uint8_t { board, arena, bell };
+inline constexpr std::size_t kSetupDescriptors = 3;
 
 struct StartRequest {
   std::uint32_t worker;       // its place

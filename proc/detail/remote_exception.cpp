@@ -91,7 +91,7 @@ constexpr StandardType error_type() noexcept {
           }};
 }
 
-const std::array kStandard{
+constexpr std::array kStandard{
     error_type(),
     system_error_type(),
     with_text<std::logic_error>(),

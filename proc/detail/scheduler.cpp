@@ -88,7 +88,7 @@ bool Scheduler::cancel(const Ticket& ticket) {
 // ---- What comes back
 
 void Scheduler::on_value(TaskId id, View result) {
-  Task& task = tasks_[id];
+  const Task& task = tasks_[id];
   task.sink->on_value(task.first_item + task.settled, result);
   advance(id);
 }
@@ -98,7 +98,7 @@ void Scheduler::on_exception(TaskId id, View exception) {
 }
 
 void Scheduler::settle_one(TaskId id, const std::exception_ptr& failure) {
-  Task& task = tasks_[id];
+  const Task& task = tasks_[id];
   task.sink->on_failure(task.first_item + task.settled, failure);
   advance(id);
 }

@@ -70,7 +70,7 @@ TaskBoard::TaskBoard(const Memory& memory) noexcept
   rings_ = memory.data() + places.rings;
 }
 
-TaskBoard::Size TaskBoard::size() const noexcept {
+const TaskBoard::Size& TaskBoard::size() const noexcept {
   return header_->size;
 }
 

@@ -72,7 +72,7 @@ class TaskBoard {
   static ipc::SharedMemory make(const Size& size);  // throws Error
   explicit TaskBoard(const ipc::SharedMemory& memory) noexcept;
 
-  Size size() const noexcept;
+  const Size& size() const noexcept;
   TaskRecord& record(std::uint32_t index) const noexcept { return records_[index]; }
   WorkerArea& area(std::uint32_t worker) const noexcept { return areas_[worker]; }
   std::span<std::byte> ring(std::uint32_t worker) const noexcept;

@@ -287,7 +287,7 @@ TEST_F(PoolStorm, in_which_a_worker_is_killed_at_any_instruction_settles_each_ca
   std::size_t deaths = 0;
   std::array<std::size_t, kCalls + 1> done_by_victim{};
   bool came_to_rest = false;
-  for (std::size_t instructions = 0; !came_to_rest; instructions += stride_unless_torture(23)) {
+  for (std::size_t instructions = 0; !came_to_rest; instructions += stride_unless_torture(41)) {
     for (auto& begun : (*tally)->begun) begun = 0;
     const pid_t victim_pid = await_idle_worker(pool);
     Traced victim{victim_pid};
@@ -329,7 +329,7 @@ TEST_F(PoolStorm, in_which_the_master_is_killed_at_any_instruction_leaves_nothin
   constexpr std::size_t kInstructions = 4000;  // more than one submission and its result
   const std::string argument(1000, 'x');
   for (std::size_t instructions = 0; instructions < kInstructions;
-       instructions += stride_unless_torture(67)) {
+       instructions += stride_unless_torture(97)) {
     Gate ready;
     const pid_t master = ::fork();
     ASSERT_GE(master, 0);

@@ -734,7 +734,7 @@ TEST_F(PoolTask, of_a_map_has_its_deadline_for_each_call) {
     if (n == 2) never_return();
     return n;
   };
-  MapOptions options{.chunk = 5, .task = {.deadline = 50ms}};
+  MapOptions options{.chunk = 5, .task = {.deadline = 500ms}};
   int exceeded = 0;
   std::vector<int> good;
   auto results = pool.map(hang_on_two, numbers_up_to(5), options);
