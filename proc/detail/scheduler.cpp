@@ -203,21 +203,24 @@ bool Scheduler::drive_until(const std::function<bool()>& condition, Deadline dea
       sleep_at = Deadline::in(kAwake);
       tend();
     } else if (sleep_at.expired()) {
-      wait(deadline);
+      tend();
+      if (!soon_.empty()) call_what_is_due();
+      if (condition()) return true;
+      sleep(deadline);
       sleep_at = Deadline::in(kAwake);
     }
   }
 }
 
-// What a stopped worker was woken for, another one takes after kLongestSleep.
-void Scheduler::wait(Deadline deadline) {
+// What rings from arm() on is not taken by tend() before it was slept for. What a stopped worker
+// was woken for, another one takes after kLongestSleep.
+void Scheduler::sleep(Deadline deadline) {
   transport_->arm();
   if (!transport_->receive(*this)) {
-    tend();
     wait_ready(transport_->fd(), POLLIN, std::min(deadline, Deadline::in(kLongestSleep)));
-    tend();
   }
   transport_->disarm();
+  tend();
 }
 
 int Scheduler::fd() const {

@@ -100,7 +100,7 @@ class Scheduler : private Transport::Receiver {
   void look_again(Deadline when);
   void tend();
   void call_what_is_due();
-  void wait(Deadline deadline);
+  void sleep(Deadline deadline);
 
   std::unique_ptr<Transport> transport_;
   std::vector<ExceptionType> exceptions_;
