@@ -69,7 +69,7 @@ std::optional<Scheduler::Ticket> Scheduler::submit(const Order& order,
   ++unsettled_;
   if (order.options.deadline) {
     timed_.push_back(*id);
-    look_again(Deadline::in(*order.options.deadline));
+    look_next(std::min(next_look_, Deadline::in(*order.options.deadline)));
   }
   return Ticket{*id, tasks_[*id].number};
 }
@@ -148,12 +148,10 @@ void Scheduler::end_overdue() {
   for (const TaskId id : timed_) {
     next = std::min(next, transport_->end_overdue(id, *tasks_[id].options.deadline));
   }
-  next_look_ = Deadline::never();
-  look_again(next);
+  look_next(next);
 }
 
-void Scheduler::look_again(Deadline when) {
-  if (when >= next_look_) return;
+void Scheduler::look_next(Deadline when) {
   next_look_ = when;
   transport_->wake_at(when);
 }
@@ -174,8 +172,7 @@ void Scheduler::step() {
     tend();
     call_what_is_due();
     transport_->arm();
-  } while (transport_->receive(*this));
-  call_what_is_due();
+  } while (transport_->receive(*this) || !soon_.empty());
 }
 
 void Scheduler::call_what_is_due() {

@@ -97,7 +97,7 @@ class Scheduler : private Transport::Receiver {
   void fail_rest(TaskId id, const std::exception_ptr& reason);
   void finish(TaskId id);
   void end_overdue();
-  void look_again(Deadline when);
+  void look_next(Deadline when);
   void tend();
   void call_what_is_due();
   void sleep(Deadline deadline);

@@ -1,6 +1,7 @@
 #include "proc/pool.hpp"
 
 #include <dlfcn.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -918,6 +919,17 @@ TEST(PoolWorker, writes_out_what_its_tasks_print) {
   ::dup2(saved, STDOUT_FILENO);
   ::close(saved);
   EXPECT_EQ(read_to_end(reader.fd(), "stdout"), "hello from a task\n");
+}
+
+TEST(PoolFuture, wakes_a_loop_no_more_when_all_is_settled) {
+  Pool pool{1};
+  std::vector<Future<int>> timed;
+  timed.push_back(pool.submit({.deadline = 5ms}, &twice, 1));
+  wait(timed);
+  EXPECT_TRUE(eventually([&] {
+    pool.step();
+    return wait_ready(pool.fd(), POLLIN, Deadline::in(20ms)) == 0;
+  }));
 }
 
 // ---- The queue
