@@ -30,6 +30,10 @@ milliseconds since(Deadline::Clock::time_point start) {
   return std::chrono::floor<milliseconds>(Deadline::Clock::now() - start);
 }
 
+bool is_restarted_after(const ExitStatus& status, RestartType type) {
+  return type == RestartType::permanent || (type == RestartType::transient && !status.success());
+}
+
 }  // namespace
 
 // One process of a child. What it watches goes before what it owns.
@@ -127,6 +131,8 @@ void Supervisor::fail_start(Child& child) {
   if (starting_ && starting_->number == child.generation) {
     child.state = ChildState::ended;
     fail_generation(child.spec.name + ": " + child.reason);
+  } else if (child.spec.restart_type == RestartType::temporary) {
+    dismiss(child);
   } else {
     back_off(child);
   }
@@ -134,7 +140,11 @@ void Supervisor::fail_start(Child& child) {
 
 void Supervisor::replace(Child& child) {
   report(Kind::exited, child);
-  back_off(child);
+  if (is_restarted_after(*child.status, child.spec.restart_type)) {
+    back_off(child);
+  } else {
+    dismiss(child);
+  }
 }
 
 void Supervisor::begin_stop(Child& child) {
@@ -206,6 +216,11 @@ void Supervisor::back_off(Child& child) {
   ++child.restarts;
   report(Kind::backing_off, child);
   events_.back().delay = *delay;
+}
+
+void Supervisor::dismiss(Child& child) {
+  report(Kind::not_restarted, child);
+  child.state = ChildState::ended;
 }
 
 void Supervisor::stop(Child& child, const Escalation& escalation) {
@@ -325,6 +340,7 @@ void Supervisor::set_timer() {
 }
 
 void Supervisor::settle() {
+  complete_generation();
   remove_ended();
   set_timer();
 }
@@ -354,7 +370,6 @@ int Supervisor::start_generation(std::vector<ChildSpec> children, Escalation ret
     handle(make_child(std::move(spec), number), Event::start);
     if (!starting_) break;
   }
-  complete_generation();
   settle();
   return number;
 }
@@ -370,7 +385,6 @@ void Supervisor::retire_one(const Escalation& escalation) {
   });
   if (newest == children_.rend()) return;
   stop(**newest, escalation);
-  complete_generation();
   settle();
 }
 
@@ -469,10 +483,10 @@ std::string_view name_of(ChildState state) noexcept {
 }
 
 std::string_view name_of(Kind kind) noexcept {
-  constexpr std::array<std::string_view, 11> kNames{
-      "started",        "ready",    "start_failed", "exited",           "backing_off",
-      "gave_up",        "retiring", "ended",        "generation_ready", "generation_failed",
-      "generation_gone"};
+  constexpr std::array<std::string_view, 12> kNames{
+      "started",           "ready",          "start_failed", "exited", "backing_off",
+      "gave_up",           "not_restarted",  "retiring",     "ended",  "generation_ready",
+      "generation_failed", "generation_gone"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -498,6 +512,8 @@ std::string SupervisorEvent::text() const {
              (delay.count() == 0 ? "at once" : "in " + std::to_string(delay.count()) + " ms");
     case Kind::gave_up:
       return line + "fails too often, and is not started again";
+    case Kind::not_restarted:
+      return line + "is not started again";
     case Kind::retiring:
       return line + "told to stop";
     default:

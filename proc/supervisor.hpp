@@ -62,6 +62,13 @@ class ChildContext {
   int generation_;
 };
 
+// Whether a child that has ended unasked is started again, in the words of OTP's supervisor(3).
+enum class RestartType {
+  permanent,  // always
+  transient,  // only after an abnormal end: every one but exit code 0 after it was ready
+  temporary,  // never
+};
+
 struct ChildSpec {
   std::string name{};
   std::function<int(ChildContext&)> body{};  // runs in the child; its result is the exit code
@@ -70,7 +77,8 @@ struct ChildSpec {
   // none).
   ChildOptions options{};
   std::chrono::milliseconds ready_within{10'000};
-  RestartPolicy restart{};
+  RestartPolicy restart{};  // how soon, and how often
+  RestartType restart_type = RestartType::permanent;
 };
 
 enum class ChildState { idle, starting, running, stopping, backing_off, ended };
@@ -94,6 +102,7 @@ struct SupervisorEvent {
     exited,             // ended after it was ready, and nobody had asked: status
     backing_off,        // will be started again after delay (also 0)
     gave_up,            // its RestartPolicy says so; it is forgotten
+    not_restarted,      // its RestartType says so; it is forgotten
     retiring,           // was told to stop
     ended,              // what was retiring is gone: status (none if it had no process)
     generation_ready,   // all its children are ready: it is the current one
@@ -116,8 +125,8 @@ std::string_view name_of(SupervisorEvent::Kind kind) noexcept;  // "generation_r
 // Children in generations. A generation is the set of children that serve together:
 // start_generation starts a new one beside the current one, which is retired only when all the new
 // ones are ready. Dead children of the current generation are replaced, each by its own
-// RestartPolicy: one that crashes in a loop neither stops the others nor the supervisor, and
-// neither does a fork that fails (EAGAIN).
+// RestartType and RestartPolicy: one that crashes in a loop neither stops the others nor the
+// supervisor, and neither does a fork that fails (EAGAIN).
 //
 // Slots: every living child has a number of its own, the lowest free one from 0, over all
 // generations; it is free again when the child is reaped. It indexes what master and workers share.
@@ -204,6 +213,7 @@ class Supervisor {
   Child& make_child(ChildSpec spec, int generation);
   void fork_child(Child& child);
   void back_off(Child& child);
+  void dismiss(Child& child);
   void stop(Child& child, const Escalation& escalation);
   void read_report(Child& child);
   void collect(Child& child);

@@ -19,8 +19,8 @@
 #include "ipc/base/io.hpp"
 #include "ipc/base/process_id.hpp"
 #include "ipc/pipe.hpp"
-#include "proc/signal_mask.hpp"
 #include "proc/signal_source.hpp"
+#include "tests/proc/watched_supervisor.hpp"
 #include "tests/support/children.hpp"
 #include "tests/support/forked.hpp"
 #include "tests/support/sanitizers.hpp"
@@ -32,90 +32,6 @@ namespace {
 using namespace std::chrono_literals;
 using test::Forked;
 using test::TempDir;
-using Kind = SupervisorEvent::Kind;
-
-const Escalation terminate{{SIGTERM, kForever}};
-const Escalation kill_now{{SIGKILL, kForever}};
-
-// Comes back at once, as often as it dies.
-constexpr RestartPolicy kEager{
-    .first_delay = 0ms, .longest_delay = 0ms, .stable_after = 1s, .intensity = {}};
-
-int serve(ChildContext& context) {
-  context.ready();
-  for (;;) ::pause();
-}
-
-int never_get_ready(ChildContext&) {
-  for (;;) ::pause();
-}
-
-// Takes no SIGTERM.
-int serve_stubbornly(ChildContext& context) {
-  const ScopedSignalMask deaf{{SIGTERM}};
-  return serve(context);
-}
-
-ChildSpec worker(std::function<int(ChildContext&)> body = serve) {
-  return {.name = "worker", .body = std::move(body), .restart = kEager};
-}
-
-std::vector<ChildSpec> workers(std::size_t count) {
-  return std::vector<ChildSpec>(count, worker());
-}
-
-// A supervisor, and all that it has told.
-struct Watched {
-  explicit Watched(int most_children = Supervisor::kUnlimited)
-      : supervisor{[this](const SupervisorEvent& event) { events.push_back(event); },
-                   most_children} {}
-
-  template <typename Predicate>
-  void step_until(Predicate predicate) {
-    while (!predicate()) {
-      wait_ready(supervisor.fd(), POLLIN, Deadline::never());
-      supervisor.step();
-    }
-  }
-
-  void step_until_told(Kind kind, std::ptrdiff_t times = 1) {
-    step_until([&] { return count(kind) >= times; });
-  }
-
-  std::ptrdiff_t count(Kind kind) const {
-    return std::count_if(events.begin(), events.end(),
-                         [&](const auto& event) { return event.kind == kind; });
-  }
-
-  const SupervisorEvent& first(Kind kind) const {
-    return *std::find_if(events.begin(), events.end(),
-                         [&](const auto& event) { return event.kind == kind; });
-  }
-
-  int start(std::vector<ChildSpec> children, const Escalation& retire_old = terminate) {
-    const int number = supervisor.start_generation(std::move(children), retire_old);
-    step_until([&] { return !supervisor.starting(); });
-    supervisor.step();
-    return number;
-  }
-
-  std::size_t running() const {
-    const auto children = supervisor.children();
-    return static_cast<std::size_t>(
-        std::count_if(children.begin(), children.end(),
-                      [](const auto& child) { return child.state == ChildState::running; }));
-  }
-
-  std::vector<pid_t> pids() const {
-    std::vector<pid_t> pids;
-    for (const auto& child : supervisor.children()) pids.push_back(child.pid);
-    return pids;
-  }
-
-  std::vector<SupervisorEvent> events;
-  Supervisor supervisor;
-};
-
 // Generations.
 
 TEST(Supervisor, makes_a_generation_current_when_all_its_children_are_ready) {
