@@ -71,17 +71,34 @@ struct Supervisor::Child {
 
   Escalation escalation{};
   std::size_t next_step = 0;
+  AfterStop after_stop = AfterStop::is_gone;
+
+  bool is_being_stopped() const noexcept {
+    return state == ChildState::stopping || state == ChildState::stop_pending;
+  }
+  bool is_leaving() const noexcept {
+    return is_being_stopped() && after_stop == AfterStop::is_gone;
+  }
+  bool is_coming_back() const noexcept {  // and is not even idle yet
+    return state == ChildState::backing_off || (is_being_stopped() && !is_leaving());
+  }
+
+  void lose_process() noexcept {
+    run.reset();
+    slot = kNoSlot;
+  }
 };
 
 // clang-format off
 const Supervisor::Action Supervisor::kActions[][5] = {
-  //               start                      ready                    exited                    stop                      due
-  /* idle */       {&Supervisor::start_child, &Supervisor::nothing,    &Supervisor::nothing,     &Supervisor::forget,      &Supervisor::nothing},
-  /* starting */   {&Supervisor::nothing,     &Supervisor::be_ready,   &Supervisor::fail_start,  &Supervisor::begin_stop,  &Supervisor::kill_unready},
-  /* running */    {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::replace,     &Supervisor::begin_stop,  &Supervisor::nothing},
-  /* stopping */   {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::finish,      &Supervisor::begin_stop,  &Supervisor::next_stop_step},
-  /* backing_off */{&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::nothing,     &Supervisor::forget,      &Supervisor::start_child},
-  /* ended */      {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::nothing,     &Supervisor::nothing,     &Supervisor::nothing},
+  //                turn                       ready                    exited                    stop                             due
+  /* idle */        {&Supervisor::start_child, &Supervisor::nothing,    &Supervisor::nothing,     &Supervisor::drop,               &Supervisor::nothing},
+  /* starting */    {&Supervisor::nothing,     &Supervisor::be_ready,   &Supervisor::fail_start,  &Supervisor::await_turn_to_stop, &Supervisor::kill_unready},
+  /* running */     {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::replace,     &Supervisor::await_turn_to_stop, &Supervisor::nothing},
+  /* stop_pending */{&Supervisor::begin_stop,  &Supervisor::nothing,    &Supervisor::finish,      &Supervisor::nothing,            &Supervisor::nothing},
+  /* stopping */    {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::finish,      &Supervisor::begin_stop,         &Supervisor::next_stop_step},
+  /* backing_off */ {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::nothing,     &Supervisor::forget,             &Supervisor::await_turn},
+  /* ended */       {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::nothing,     &Supervisor::nothing,            &Supervisor::nothing},
 };
 // clang-format on
 
@@ -99,6 +116,7 @@ void Supervisor::start_child(Child& child) {
   child.started = Deadline::Clock::now();
   child.status.reset();
   child.reason.clear();
+  child.after_stop = AfterStop::is_gone;
   child.state = ChildState::starting;
   try {
     fork_child(child);
@@ -147,6 +165,14 @@ void Supervisor::replace(Child& child) {
   }
 }
 
+void Supervisor::await_turn(Child& child) {
+  child.state = ChildState::idle;
+}
+
+void Supervisor::await_turn_to_stop(Child& child) {
+  child.state = ChildState::stop_pending;
+}
+
 void Supervisor::begin_stop(Child& child) {
   if (child.state != ChildState::stopping) report(Kind::retiring, child);
   child.state = ChildState::stopping;
@@ -162,11 +188,22 @@ void Supervisor::next_stop_step(Child& child) {
 
 void Supervisor::finish(Child& child) {
   report(Kind::ended, child);
-  child.state = ChildState::ended;
+  if (child.after_stop == AfterStop::starts_again) {
+    child.lose_process();
+    ++child.restarts;
+    await_turn(child);
+  } else {
+    child.state = ChildState::ended;
+  }
 }
 
 void Supervisor::forget(Child& child) {
-  finish(child);
+  report(Kind::ended, child);
+  child.state = ChildState::ended;
+}
+
+void Supervisor::drop(Child& child) {
+  child.state = ChildState::ended;
 }
 
 // What the actions are made of.
@@ -199,16 +236,24 @@ void Supervisor::fork_child(Child& child) {
 }
 
 void Supervisor::back_off(Child& child) {
-  child.run.reset();
-  child.slot = kNoSlot;
+  child.lose_process();
 
   auto& lives = child.lives;
   lives.push_back(since(child.started));
   if (lives.size() > child.spec.restart.memory()) lives.erase(lives.begin());
   const auto delay = child.spec.restart.delay_after(lives);
+  Generation& generation = generations_[child.generation];
   if (!delay) {
     report(Kind::gave_up, child);
     child.state = ChildState::ended;
+    if (generation.policy.strategy != Strategy::one_for_one) {
+      give_up(child.generation, child.spec.name + " fails too often");
+    }
+    return;
+  }
+  if (too_intense(generation)) {
+    child.state = ChildState::ended;
+    give_up(child.generation, child.spec.name + " ended: too many restarts");
     return;
   }
   child.state = ChildState::backing_off;
@@ -216,6 +261,7 @@ void Supervisor::back_off(Child& child) {
   ++child.restarts;
   report(Kind::backing_off, child);
   events_.back().delay = *delay;
+  take_others_along(child);
 }
 
 void Supervisor::dismiss(Child& child) {
@@ -223,11 +269,76 @@ void Supervisor::dismiss(Child& child) {
   child.state = ChildState::ended;
 }
 
-void Supervisor::stop(Child& child, const Escalation& escalation) {
+void Supervisor::stop(Child& child, const Escalation& escalation, AfterStop after) {
+  child.after_stop = after;
   child.escalation = escalation;
   child.next_step = 0;
   child.due = Deadline::never();
   handle(child, Event::stop);
+}
+
+void Supervisor::take_others_along(const Child& dead) {
+  const Strategy strategy = generations_[dead.generation].policy.strategy;
+  if (strategy == Strategy::one_for_one) return;
+  bool after = false;
+  for (const auto& child : children_) {
+    if (child.get() == &dead) after = true;
+    if (child->generation != dead.generation) continue;
+    if (strategy == Strategy::rest_for_one && !after) continue;
+    if (child->state != ChildState::starting && child->state != ChildState::running) continue;
+    const bool temporary = child->spec.restart_type == RestartType::temporary;
+    stop(*child, child->spec.stop, temporary ? AfterStop::is_gone : AfterStop::starts_again);
+  }
+}
+
+// One restart more, now.
+bool Supervisor::too_intense(Generation& generation) {
+  const auto& intensity = generation.policy.intensity;
+  if (!intensity) return false;
+  auto& restarts = generation.restarts;
+  const auto now = Deadline::Clock::now();
+  restarts.push_back(now);
+  while (now - restarts.front() > intensity->within) restarts.pop_front();
+  return restarts.size() > static_cast<std::size_t>(std::max(intensity->at_most, 0));
+}
+
+void Supervisor::give_up(int generation, std::string reason) {
+  if (starting_ && starting_->number == generation) return fail_generation(std::move(reason));
+  generations_[generation].gave_up = true;
+  report(Kind::generation_gave_up, generation, std::move(reason));
+  for (const auto& child : children_) {
+    if (child->generation == generation && !child->is_leaving()) stop(*child, child->spec.stop);
+  }
+}
+
+// With another strategy than one_for_one the restart of many is one: nobody starts before all are
+// gone that come back, and the delay is over.
+void Supervisor::start_whose_turn_it_is() {
+  for (const auto& [number, generation] : generations_) {
+    const bool as_one = generation.policy.strategy != Strategy::one_for_one;
+    const bool one_by_one = generation.policy.order == StartOrder::one_by_one;
+    const auto comes_back = [&, of = number](const auto& child) {
+      return child->generation == of && child->is_coming_back();
+    };
+    if (as_one && std::any_of(children_.begin(), children_.end(), comes_back)) continue;
+    for (const auto& child : children_) {
+      if (child->generation != number) continue;
+      if (child->state == ChildState::idle) handle(*child, Event::turn);
+      const bool unready = child->state == ChildState::starting;
+      if ((one_by_one && unready) || (as_one && child->is_coming_back())) break;
+    }
+  }
+}
+
+void Supervisor::stop_whose_turn_it_is() {
+  for (const auto& [number, generation] : generations_) {
+    const bool one_by_one = generation.policy.order == StartOrder::one_by_one;
+    for (auto child = children_.rbegin(); child != children_.rend(); ++child) {
+      if ((*child)->generation != number) continue;
+      if ((*child)->state == ChildState::stop_pending) handle(**child, Event::turn);
+      if (one_by_one && (*child)->is_being_stopped()) break;
+    }
+  }
 }
 
 void Supervisor::read_report(Child& child) {
@@ -274,7 +385,7 @@ void Supervisor::complete_generation() {
   const int number = starting_->number;
   const auto still_starting = [&](const auto& child) {
     return child->generation == number && child->state != ChildState::running &&
-           child->state != ChildState::stopping && child->state != ChildState::ended;
+           child->state != ChildState::ended && !child->is_leaving();
   };
   if (std::any_of(children_.begin(), children_.end(), still_starting)) return;
 
@@ -283,9 +394,7 @@ void Supervisor::complete_generation() {
   current_ = number;
   report(Kind::generation_ready, number);
   for (const auto& child : children_) {
-    if (child->generation < number && child->state != ChildState::stopping) {
-      stop(*child, retire_old);
-    }
+    if (child->generation < number && !child->is_leaving()) stop(*child, retire_old);
   }
 }
 
@@ -329,8 +438,13 @@ void Supervisor::remove_ended() {
     gone.insert(child->generation);
     return true;
   });
-  for (const auto& child : children_) gone.erase(child->generation);
+  std::set<int> living{newest_generation()};
+  for (const auto& child : children_) {
+    gone.erase(child->generation);
+    living.insert(child->generation);
+  }
   for (const int generation : gone) report(Kind::generation_gone, generation);
+  std::erase_if(generations_, [&](const auto& entry) { return !living.contains(entry.first); });
 }
 
 void Supervisor::set_timer() {
@@ -341,6 +455,8 @@ void Supervisor::set_timer() {
 
 void Supervisor::settle() {
   complete_generation();
+  start_whose_turn_it_is();
+  stop_whose_turn_it_is();
   remove_ended();
   set_timer();
 }
@@ -358,30 +474,30 @@ Supervisor::Supervisor(EventHandler on_event, int most_children)
 
 Supervisor::~Supervisor() = default;
 
-Supervisor::Child& Supervisor::make_child(ChildSpec spec, int generation) {
-  return *children_.emplace_back(std::make_unique<Child>(std::move(spec), generation));
+void Supervisor::make_child(ChildSpec spec, int generation) {
+  generations_.try_emplace(generation);
+  children_.push_back(std::make_unique<Child>(std::move(spec), generation));
 }
 
-int Supervisor::start_generation(std::vector<ChildSpec> children, Escalation retire_old) {
+int Supervisor::start_generation(std::vector<ChildSpec> children, Escalation retire_old,
+                                 GenerationPolicy policy) {
   const int number = ++last_generation_;
   if (starting_) fail_generation("replaced by generation " + std::to_string(number));
   starting_ = {.number = number, .retire_old = std::move(retire_old)};
-  for (ChildSpec& spec : children) {
-    handle(make_child(std::move(spec), number), Event::start);
-    if (!starting_) break;
-  }
+  generations_[number].policy = policy;
+  for (ChildSpec& spec : children) make_child(std::move(spec), number);
   settle();
   return number;
 }
 
 void Supervisor::add(ChildSpec child) {
-  handle(make_child(std::move(child), newest_generation()), Event::start);
+  make_child(std::move(child), newest_generation());
   settle();
 }
 
 void Supervisor::retire_one(const Escalation& escalation) {
   const auto newest = std::find_if(children_.rbegin(), children_.rend(), [&](const auto& child) {
-    return child->generation == newest_generation() && child->state != ChildState::stopping;
+    return child->generation == newest_generation() && !child->is_leaving();
   });
   if (newest == children_.rend()) return;
   stop(**newest, escalation);
@@ -391,7 +507,7 @@ void Supervisor::retire_one(const Escalation& escalation) {
 void Supervisor::retire_all(const Escalation& escalation) {
   if (starting_) abandon_generation("told to stop before it was ready");
   for (const auto& child : children_) {
-    if (child->state != ChildState::stopping) stop(*child, escalation);
+    if (!child->is_leaving()) stop(*child, escalation);
   }
   settle();
 }
@@ -400,6 +516,11 @@ void Supervisor::stop_all(const Escalation& escalation) {
   if (starting_) abandon_generation("told to stop before it was ready");
   for (const auto& child : children_) stop(*child, escalation);
   settle();
+}
+
+bool Supervisor::gave_up() const noexcept {
+  const auto current = generations_.find(current_);
+  return current != generations_.end() && current->second.gave_up;
 }
 
 void Supervisor::signal_children(int signal_number) {
@@ -477,16 +598,25 @@ void ChildContext::fail(std::string_view reason) {
 // Words.
 
 std::string_view name_of(ChildState state) noexcept {
-  constexpr std::array<std::string_view, 6> kNames{"idle",     "starting",    "running",
-                                                   "stopping", "backing off", "ended"};
+  constexpr std::array<std::string_view, 7> kNames{
+      "idle", "starting", "running", "stop pending", "stopping", "backing off", "ended"};
   return kNames[static_cast<std::size_t>(state)];
 }
 
 std::string_view name_of(Kind kind) noexcept {
-  constexpr std::array<std::string_view, 12> kNames{
-      "started",           "ready",          "start_failed", "exited", "backing_off",
-      "gave_up",           "not_restarted",  "retiring",     "ended",  "generation_ready",
-      "generation_failed", "generation_gone"};
+  constexpr std::array<std::string_view, 13> kNames{"started",
+                                                    "ready",
+                                                    "start_failed",
+                                                    "exited",
+                                                    "backing_off",
+                                                    "gave_up",
+                                                    "not_restarted",
+                                                    "retiring",
+                                                    "ended",
+                                                    "generation_ready",
+                                                    "generation_failed",
+                                                    "generation_gave_up",
+                                                    "generation_gone"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -494,6 +624,7 @@ std::string SupervisorEvent::text() const {
   const std::string number = std::to_string(generation);
   if (kind == Kind::generation_ready) return "generation " + number + ": ready";
   if (kind == Kind::generation_failed) return "generation " + number + ": failed: " + reason;
+  if (kind == Kind::generation_gave_up) return "generation " + number + ": gave up: " + reason;
   if (kind == Kind::generation_gone) return "generation " + number + ": gone";
 
   std::string line = name;

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -66,7 +67,7 @@ class ChildContext {
 enum class RestartType {
   permanent,  // always
   transient,  // only after an abnormal end: every one but exit code 0 after it was ready
-  temporary,  // never
+  temporary,  // never, whatever happens to others
 };
 
 struct ChildSpec {
@@ -79,9 +80,50 @@ struct ChildSpec {
   std::chrono::milliseconds ready_within{10'000};
   RestartPolicy restart{};  // how soon, and how often
   RestartType restart_type = RestartType::permanent;
+
+  // How it is ended when that is the supervisor's own decision: because another child's death asks
+  // for it (Strategy), or the generation gives up.
+  Escalation stop{{SIGTERM, std::chrono::seconds{5}}, {SIGKILL, kForever}};
 };
 
-enum class ChildState { idle, starting, running, stopping, backing_off, ended };
+// Who is started again when a child dies that is started again: OTP's supervisor(3). The others
+// are ended first, and all wait until none of them is left and the dead one's delay is over.
+enum class Strategy {
+  one_for_one,   // it alone
+  one_for_all,   // all of its generation
+  rest_for_one,  // it and those after it
+};
+
+enum class StartOrder {
+  together,
+  one_by_one,  // each when the one before is ready; they end in reverse order, each when the one
+               // after it is gone
+};
+
+// What binds the children of a generation, in the order in which they were given. A value.
+struct GenerationPolicy {
+  Strategy strategy = Strategy::one_for_one;
+  StartOrder order = StartOrder::together;
+
+  // The generation gives up, and ends all its children, when more than `at_most` restarts fall into
+  // `within`. By the clock, as in OTP, so RestartPolicy's delays count: keep them short against it,
+  // or a child that fails for ever is never given up.
+  struct Intensity {
+    int at_most = 1;
+    std::chrono::milliseconds within{5'000};
+  };
+  std::optional<Intensity> intensity{};  // unset: never
+};
+
+enum class ChildState {
+  idle,  // waits until it is its turn to be started
+  starting,
+  running,
+  stop_pending,  // waits until it is its turn to be stopped
+  stopping,
+  backing_off,
+  ended,
+};
 std::string_view name_of(ChildState state) noexcept;  // "starting", ...
 
 struct ChildView {
@@ -96,18 +138,19 @@ struct ChildView {
 
 struct SupervisorEvent {
   enum class Kind {
-    started,            // forked
-    ready,              // said so
-    start_failed,       // ended before it was ready, or could not be forked: reason, status
-    exited,             // ended after it was ready, and nobody had asked: status
-    backing_off,        // will be started again after delay (also 0)
-    gave_up,            // its RestartPolicy says so; it is forgotten
-    not_restarted,      // its RestartType says so; it is forgotten
-    retiring,           // was told to stop
-    ended,              // what was retiring is gone: status (none if it had no process)
-    generation_ready,   // all its children are ready: it is the current one
-    generation_failed,  // a child failed to start: reason; the older generation serves on
-    generation_gone,    // its last child is gone
+    started,             // forked
+    ready,               // said so
+    start_failed,        // ended before it was ready, or could not be forked: reason, status
+    exited,              // ended after it was ready, and nobody had asked: status
+    backing_off,         // will be started again after delay (also 0)
+    gave_up,             // its RestartPolicy says so; it is forgotten
+    not_restarted,       // its RestartType says so; it is forgotten
+    retiring,            // was told to stop
+    ended,               // what was retiring is gone: status (none if it had no process)
+    generation_ready,    // all its children are ready: it is the current one
+    generation_failed,   // a child failed to start: reason; the older generation serves on
+    generation_gave_up,  // its intensity is exceeded: reason; its children are ended
+    generation_gone,     // its last child is gone
   };
   Kind kind;
   std::string name{};  // of the child; empty for generation_*
@@ -150,8 +193,13 @@ class Supervisor {
   // becomes the current one (generation_ready), and older ones are retired with retire_old. If one
   // fails to start (exit, fail(), time-out, fork) the new one is stopped (who was ready with
   // retire_old, the others by SIGKILL) and generation_failed tells the reason; the current one is
-  // untouched. One that is still starting is replaced: it has failed.
-  int start_generation(std::vector<ChildSpec> children, Escalation retire_old);
+  // untouched. One that is still starting is replaced: it has failed. A generation of one_by_one
+  // ends in reverse order, each child with the whole time of the escalation.
+  //
+  // A child whose RestartPolicy gives up is forgotten; except with one_for_one, its generation
+  // gives up with it.
+  int start_generation(std::vector<ChildSpec> children, Escalation retire_old,
+                       GenerationPolicy policy = {});
 
   // One more in the newest generation: the one that is starting if there is one, else the current.
   void add(ChildSpec child);
@@ -173,6 +221,7 @@ class Supervisor {
   bool empty() const noexcept { return children_.empty(); }
   bool starting() const noexcept { return starting_.has_value(); }  // a generation is on its way
   int generation() const noexcept { return current_; }  // 0 before the first one is ready
+  bool gave_up() const noexcept;  // the current generation: it is ending or gone
 
   int fd() const noexcept { return loop_.fd(); }  // readable: step() has work
   void step();  // all that is due now, and the events. Never blocks.
@@ -187,10 +236,17 @@ class Supervisor {
   std::vector<Stranger> reap_strangers();
 
  private:
-  enum class Event : std::uint8_t { start, ready, exited, stop, due };
+  enum class Event : std::uint8_t { turn, ready, exited, stop, due };
+  enum class AfterStop : std::uint8_t { is_gone, starts_again };
   struct Child;
   using Action = void (Supervisor::*)(Child&);
   static const Action kActions[][5];  // [ChildState][Event]
+
+  struct Generation {
+    GenerationPolicy policy{};
+    std::deque<Deadline::Clock::time_point> restarts{};  // those that policy.intensity looks at
+    bool gave_up = false;
+  };
 
   struct StartingGeneration {
     int number;
@@ -205,16 +261,24 @@ class Supervisor {
   void kill_unready(Child& child);
   void fail_start(Child& child);
   void replace(Child& child);
+  void await_turn(Child& child);
+  void await_turn_to_stop(Child& child);
   void begin_stop(Child& child);
   void next_stop_step(Child& child);
   void finish(Child& child);
   void forget(Child& child);
+  void drop(Child& child);
 
-  Child& make_child(ChildSpec spec, int generation);
+  void make_child(ChildSpec spec, int generation);
   void fork_child(Child& child);
   void back_off(Child& child);
   void dismiss(Child& child);
-  void stop(Child& child, const Escalation& escalation);
+  void stop(Child& child, const Escalation& escalation, AfterStop after = AfterStop::is_gone);
+  void take_others_along(const Child& dead);
+  static bool too_intense(Generation& generation);
+  void give_up(int generation, std::string reason);
+  void start_whose_turn_it_is();
+  void stop_whose_turn_it_is();
   void read_report(Child& child);
   void collect(Child& child);
   void abandon_generation(std::string reason);
@@ -237,6 +301,7 @@ class Supervisor {
   UniqueFd life_reader_;
   UniqueFd life_writer_;
   std::vector<std::unique_ptr<Child>> children_;  // oldest first
+  std::map<int, Generation> generations_;         // by number: those with children, and the newest
   std::deque<SupervisorEvent> events_;
   int last_generation_ = 0;
   int current_ = 0;

@@ -85,8 +85,9 @@ struct Watched {
                          [&](const auto& event) { return event.kind == kind; });
   }
 
-  int start(std::vector<ChildSpec> children, const Escalation& retire_old = terminate) {
-    const int number = supervisor.start_generation(std::move(children), retire_old);
+  int start(std::vector<ChildSpec> children, const Escalation& retire_old = terminate,
+            const GenerationPolicy& policy = {}) {
+    const int number = supervisor.start_generation(std::move(children), retire_old, policy);
     step_until([&] { return !supervisor.starting(); });
     supervisor.step();
     return number;
