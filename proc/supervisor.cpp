@@ -12,6 +12,7 @@
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/pipe.hpp"
+#include "ipc/shared.hpp"
 
 namespace procpool::proc {
 namespace {
@@ -30,8 +31,16 @@ milliseconds since(Deadline::Clock::time_point start) {
   return std::chrono::floor<milliseconds>(Deadline::Clock::now() - start);
 }
 
-bool is_restarted_after(const ExitStatus& status, RestartType type) {
-  return type == RestartType::permanent || (type == RestartType::transient && !status.success());
+bool is_restarted(RestartType type, bool normal_end) {
+  return type == RestartType::permanent || (type == RestartType::transient && !normal_end);
+}
+
+// When a child was last alive, in ticks of the steady clock: in memory that it shares with the
+// supervisor.
+using SignOfLife = std::atomic<Deadline::Clock::rep>;
+
+Deadline::Clock::rep ticks_now() {
+  return Deadline::Clock::now().time_since_epoch().count();
 }
 
 }  // namespace
@@ -59,6 +68,9 @@ struct Supervisor::Child {
   int generation;
   ChildState state = ChildState::idle;
   Deadline due = Deadline::never();  // when Event::due comes
+
+  std::optional<ipc::Shared<SignOfLife>> life{};  // of its process, if it has a watchdog
+  Deadline::Clock::time_point next_look{};        // for a sign of it
   int restarts = 0;
 
   std::unique_ptr<Run> run{};  // while there is a process
@@ -85,6 +97,7 @@ struct Supervisor::Child {
 
   void lose_process() noexcept {
     run.reset();
+    life.reset();
     slot = kNoSlot;
   }
 };
@@ -94,7 +107,7 @@ const Supervisor::Action Supervisor::kActions[][5] = {
   //                turn                       ready                    exited                    stop                             due
   /* idle */        {&Supervisor::start_child, &Supervisor::nothing,    &Supervisor::nothing,     &Supervisor::drop,               &Supervisor::nothing},
   /* starting */    {&Supervisor::nothing,     &Supervisor::be_ready,   &Supervisor::fail_start,  &Supervisor::await_turn_to_stop, &Supervisor::kill_unready},
-  /* running */     {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::replace,     &Supervisor::await_turn_to_stop, &Supervisor::nothing},
+  /* running */     {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::replace,     &Supervisor::await_turn_to_stop, &Supervisor::look_for_life},
   /* stop_pending */{&Supervisor::begin_stop,  &Supervisor::nothing,    &Supervisor::finish,      &Supervisor::nothing,            &Supervisor::nothing},
   /* stopping */    {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::finish,      &Supervisor::begin_stop,         &Supervisor::next_stop_step},
   /* backing_off */ {&Supervisor::nothing,     &Supervisor::nothing,    &Supervisor::nothing,     &Supervisor::forget,             &Supervisor::await_turn},
@@ -132,6 +145,10 @@ void Supervisor::start_child(Child& child) {
 void Supervisor::be_ready(Child& child) {
   child.state = ChildState::running;
   child.due = Deadline::never();
+  if (child.life) {
+    (*child.life)->store(ticks_now(), std::memory_order_relaxed);
+    look_for_life_at(child, Deadline::in(*child.spec.alive_within));
+  }
   report(Kind::ready, child);
   complete_generation();
 }
@@ -157,12 +174,27 @@ void Supervisor::fail_start(Child& child) {
 }
 
 void Supervisor::replace(Child& child) {
-  report(Kind::exited, child);
-  if (is_restarted_after(*child.status, child.spec.restart_type)) {
+  report(Kind::exited, child, child.reason);
+  const bool normal = child.status->success() && child.after_stop != AfterStop::is_replaced;
+  if (is_restarted(child.spec.restart_type, normal)) {
     back_off(child);
   } else {
     dismiss(child);
   }
+}
+
+// If this look comes a whole interval late, the child may have been kept from running as we were.
+void Supervisor::look_for_life(Child& child) {
+  const milliseconds limit = *child.spec.alive_within;
+  const Deadline::Clock::time_point last_sign{
+      Deadline::Clock::duration{child.life->get()->load(std::memory_order_relaxed)}};
+  const bool late = Deadline::after(child.next_look, limit).expired();
+  const Deadline next = late ? Deadline::in(limit) : Deadline::after(last_sign, limit);
+  if (!next.expired()) return look_for_life_at(child, next);
+
+  child.reason = "no sign of life within " + std::to_string(limit.count()) + " ms";
+  report(Kind::unresponsive, child, child.reason);
+  stop(child, child.spec.stop, AfterStop::is_replaced);
 }
 
 void Supervisor::await_turn(Child& child) {
@@ -187,6 +219,7 @@ void Supervisor::next_stop_step(Child& child) {
 }
 
 void Supervisor::finish(Child& child) {
+  if (child.after_stop == AfterStop::is_replaced) return replace(child);
   report(Kind::ended, child);
   if (child.after_stop == AfterStop::starts_again) {
     child.lose_process();
@@ -208,10 +241,17 @@ void Supervisor::drop(Child& child) {
 
 // What the actions are made of.
 
+void Supervisor::look_for_life_at(Child& child, Deadline next) {
+  child.next_look = next.time();
+  child.due = next;
+}
+
 void Supervisor::fork_child(Child& child) {
   child.slot = free_slot();
   auto [reader, writer] = ipc::make_pipe();
   set_blocking(reader.fd(), Blocking::no);
+
+  if (child.spec.alive_within) child.life.emplace();
 
   ChildOptions options = child.spec.options;
   if (options.name.empty()) options.name = child.spec.name;
@@ -221,7 +261,13 @@ void Supervisor::fork_child(Child& child) {
 
   Process process = Process::fork(
       [&] {
-        ChildContext context{writer.release(), life_reader_.fd(), child.slot, child.generation};
+        ChildContext context;
+        context.readiness_ = writer.release();
+        context.life_fd_ = life_reader_.fd();
+        context.slot_ = child.slot;
+        context.generation_ = child.generation;
+        context.alive_within_ = child.spec.alive_within;
+        if (child.life) context.last_sign_of_life_ = child.life->get();
         try {
           return child.spec.body(context);
         } catch (const std::exception& error) {
@@ -587,6 +633,12 @@ void ChildContext::ready() {
   readiness_.reset();
 }
 
+void ChildContext::alive() noexcept {
+  if (last_sign_of_life_ != nullptr) {
+    last_sign_of_life_->store(ticks_now(), std::memory_order_relaxed);
+  }
+}
+
 void ChildContext::fail(std::string_view reason) {
   if (!readiness_.valid()) return;
   std::string text{kFailed};
@@ -604,9 +656,10 @@ std::string_view name_of(ChildState state) noexcept {
 }
 
 std::string_view name_of(Kind kind) noexcept {
-  constexpr std::array<std::string_view, 13> kNames{"started",
+  constexpr std::array<std::string_view, 14> kNames{"started",
                                                     "ready",
                                                     "start_failed",
+                                                    "unresponsive",
                                                     "exited",
                                                     "backing_off",
                                                     "gave_up",
@@ -636,8 +689,11 @@ std::string SupervisorEvent::text() const {
     case Kind::start_failed:
       return line + "failed to start: " + reason + (status ? ", " + status->text() : "");
     case Kind::exited:
+      return line + status->text() + (reason.empty() ? "" : " (" + reason + ")");
     case Kind::ended:
       return line + (status ? status->text() : "was not running");
+    case Kind::unresponsive:
+      return line + reason;
     case Kind::backing_off:
       return line + "starts again " +
              (delay.count() == 0 ? "at once" : "in " + std::to_string(delay.count()) + " ms");

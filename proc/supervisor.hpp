@@ -10,6 +10,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -45,6 +46,14 @@ class ChildContext {
   // non-zero. An exception that leaves the body before ready() says its text by itself.
   void fail(std::string_view reason);
 
+  // I am well: a watchdog's heart-beat, from any thread of the child. To be given more often than
+  // once in alive_within(), counted from ready() on. Costs a look at the clock and a store in
+  // shared memory; without a watchdog nothing.
+  void alive() noexcept;
+
+  // ChildSpec::alive_within.
+  std::optional<std::chrono::milliseconds> alive_within() const noexcept { return alive_within_; }
+
   // Readable (end of file) when the supervisor's process is dead, however it died. It holds where
   // die_with_parent does not: after the forking thread has ended, and in descendants.
   int life_fd() const noexcept { return life_fd_; }
@@ -54,13 +63,14 @@ class ChildContext {
 
  private:
   friend class Supervisor;
-  ChildContext(UniqueFd readiness, int life_fd, int slot, int generation) noexcept
-      : readiness_{std::move(readiness)}, life_fd_{life_fd}, slot_{slot}, generation_{generation} {}
+  ChildContext() = default;
 
-  UniqueFd readiness_;  // closed when all is said
-  int life_fd_;
-  int slot_;
-  int generation_;
+  UniqueFd readiness_{};  // closed when all is said
+  int life_fd_ = -1;
+  int slot_ = -1;
+  int generation_ = 0;
+  std::optional<std::chrono::milliseconds> alive_within_{};
+  std::atomic<Deadline::Clock::rep>* last_sign_of_life_ = nullptr;  // shared with the supervisor
 };
 
 // Whether a child that has ended unasked is started again, in the words of OTP's supervisor(3).
@@ -81,8 +91,13 @@ struct ChildSpec {
   RestartPolicy restart{};  // how soon, and how often
   RestartType restart_type = RestartType::permanent;
 
-  // How it is ended when that is the supervisor's own decision: because another child's death asks
-  // for it (Strategy), or the generation gives up.
+  // A watchdog: once ready, it calls ChildContext::alive() at least so often, or it is ended by
+  // `stop` and counts as one that has exited abnormally. If the supervisor itself was not running
+  // meanwhile (both were stopped, SIGSTOP), it has as long again. Unset: none.
+  std::optional<std::chrono::milliseconds> alive_within{};
+
+  // How it is ended when that is the supervisor's own decision: its watchdog says so, another
+  // child's death asks for it (Strategy), or the generation gives up.
   Escalation stop{{SIGTERM, std::chrono::seconds{5}}, {SIGKILL, kForever}};
 };
 
@@ -141,7 +156,8 @@ struct SupervisorEvent {
     started,             // forked
     ready,               // said so
     start_failed,        // ended before it was ready, or could not be forked: reason, status
-    exited,              // ended after it was ready, and nobody had asked: status
+    unresponsive,        // its watchdog found no sign of life: reason; it is told to stop
+    exited,              // ended after it was ready, and nobody had asked: status, maybe reason
     backing_off,         // will be started again after delay (also 0)
     gave_up,             // its RestartPolicy says so; it is forgotten
     not_restarted,       // its RestartType says so; it is forgotten
@@ -237,7 +253,7 @@ class Supervisor {
 
  private:
   enum class Event : std::uint8_t { turn, ready, exited, stop, due };
-  enum class AfterStop : std::uint8_t { is_gone, starts_again };
+  enum class AfterStop : std::uint8_t { is_gone, starts_again, is_replaced };
   struct Child;
   using Action = void (Supervisor::*)(Child&);
   static const Action kActions[][5];  // [ChildState][Event]
@@ -261,6 +277,7 @@ class Supervisor {
   void kill_unready(Child& child);
   void fail_start(Child& child);
   void replace(Child& child);
+  void look_for_life(Child& child);
   void await_turn(Child& child);
   void await_turn_to_stop(Child& child);
   void begin_stop(Child& child);
@@ -272,6 +289,7 @@ class Supervisor {
   void make_child(ChildSpec spec, int generation);
   void fork_child(Child& child);
   void back_off(Child& child);
+  static void look_for_life_at(Child& child, Deadline next);
   void dismiss(Child& child);
   void stop(Child& child, const Escalation& escalation, AfterStop after = AfterStop::is_gone);
   void take_others_along(const Child& dead);
