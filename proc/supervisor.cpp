@@ -1,6 +1,7 @@
 #include "proc/supervisor.hpp"
 
 #include <limits.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +34,17 @@ milliseconds since(Deadline::Clock::time_point start) {
 
 bool is_restarted(RestartType type, bool normal_end) {
   return type == RestartType::permanent || (type == RestartType::transient && !normal_end);
+}
+
+// Unreaped, so that its pid is its own.
+std::string name_of_zombie(pid_t pid) {
+  try {
+    std::string name = read_file("/proc/" + std::to_string(pid) + "/comm");
+    name.erase(std::min(name.find('\n'), name.size()));
+    return name;
+  } catch (const Error&) {
+    return {};  // no /proc
+  }
 }
 
 // When a child was last alive, in ticks of the steady clock: in memory that it shares with the
@@ -606,7 +618,7 @@ void Supervisor::step() {
   set_timer();
 }
 
-std::vector<Supervisor::Stranger> Supervisor::reap_strangers() {
+std::vector<Supervisor::Stranger> Supervisor::take_strangers() {
   std::vector<Stranger> strangers;
   for (;;) {
     // The kernel may name the same one again and again: whoever is named is reaped before we go on.
@@ -615,13 +627,41 @@ std::vector<Supervisor::Stranger> Supervisor::reap_strangers() {
     if (looked != 0 || info.si_pid == 0) break;
     if (Child* own = child_with(info.si_pid)) {
       collect(*own);
-    } else if (::waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG | __WALL) ==
-               0) {
-      strangers.push_back({info.si_pid, ExitStatus::from_siginfo(info)});
+      continue;
+    }
+    std::string name = name_of_zombie(info.si_pid);
+    const auto id = static_cast<id_t>(info.si_pid);
+    if (::waitid(P_PID, id, &info, WEXITED | WNOHANG | __WALL) == 0) {
+      strangers.push_back({info.si_pid, std::move(name), ExitStatus::from_siginfo(info)});
     }
   }
+  return strangers;
+}
+
+void Supervisor::tell_of_orphans() {
+  for (Stranger& orphan : take_strangers()) {
+    events_.push_back({.kind = Kind::orphan_ended,
+                       .name = std::move(orphan.name),
+                       .pid = orphan.pid,
+                       .status = orphan.status});
+  }
+}
+
+std::vector<Supervisor::Stranger> Supervisor::reap_strangers() {
+  auto strangers = take_strangers();
   settle();
   return strangers;
+}
+
+void Supervisor::adopt_orphans() {
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw_errno("prctl(PR_SET_CHILD_SUBREAPER)");
+  child_signals_.emplace(SignalSet{SIGCHLD});
+  child_signals_watch_.emplace(loop_, child_signals_->fd(), Interest::read, [this](auto&) {
+    while (child_signals_->try_next()) continue;
+    tell_of_orphans();
+  });
+  tell_of_orphans();  // of those whose signal came before
+  settle();
 }
 
 // In the child.
@@ -656,7 +696,7 @@ std::string_view name_of(ChildState state) noexcept {
 }
 
 std::string_view name_of(Kind kind) noexcept {
-  constexpr std::array<std::string_view, 14> kNames{"started",
+  constexpr std::array<std::string_view, 15> kNames{"started",
                                                     "ready",
                                                     "start_failed",
                                                     "unresponsive",
@@ -669,7 +709,8 @@ std::string_view name_of(Kind kind) noexcept {
                                                     "generation_ready",
                                                     "generation_failed",
                                                     "generation_gave_up",
-                                                    "generation_gone"};
+                                                    "generation_gone",
+                                                    "orphan_ended"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -679,6 +720,10 @@ std::string SupervisorEvent::text() const {
   if (kind == Kind::generation_failed) return "generation " + number + ": failed: " + reason;
   if (kind == Kind::generation_gave_up) return "generation " + number + ": gave up: " + reason;
   if (kind == Kind::generation_gone) return "generation " + number + ": gone";
+
+  if (kind == Kind::orphan_ended) {
+    return name + " (process " + std::to_string(pid) + ", an orphan): " + status->text();
+  }
 
   std::string line = name;
   if (pid != 0) {

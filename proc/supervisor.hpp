@@ -31,6 +31,7 @@
 #include "proc/exit_status.hpp"
 #include "proc/process.hpp"
 #include "proc/restart_policy.hpp"
+#include "proc/signal_source.hpp"
 #include "proc/timer.hpp"
 
 namespace procpool::proc {
@@ -167,6 +168,7 @@ struct SupervisorEvent {
     generation_failed,   // a child failed to start: reason; the older generation serves on
     generation_gave_up,  // its intensity is exceeded: reason; its children are ended
     generation_gone,     // its last child is gone
+    orphan_ended,        // one that was adopted (adopt_orphans): name, pid, status
   };
   Kind kind;
   std::string name{};  // of the child; empty for generation_*
@@ -242,11 +244,20 @@ class Supervisor {
   int fd() const noexcept { return loop_.fd(); }  // readable: step() has work
   void step();  // all that is due now, and the events. Never blocks.
 
-  // For PID 1 and subreapers (PR_SET_CHILD_SUBREAPER, prctl(2)): reaps the adopted processes that
-  // have ended; call it at SIGCHLD. The supervisor's own children are left to it; children of other
-  // Process objects are not known to it, so a program that has such must not call this.
+  // From now on this process adopts the orphans among its descendants, as PID 1 does anyway: a
+  // subreaper, PR_SET_CHILD_SUBREAPER, prctl(2), until it ends; its children are none. step() reaps
+  // the orphans when they have ended and tells so (orphan_ended), so that none stays a zombie.
+  // Takes SIGCHLD, as a SignalSource: nobody else may, and no other thread may run yet. Of other
+  // children the same holds as of reap_strangers. Throws Error.
+  void adopt_orphans();
+
+  // The same for who takes SIGCHLD himself, and is PID 1 or a subreaper: reaps the adopted
+  // processes that have ended; call it at SIGCHLD. The supervisor's own children are left to it;
+  // children of other Process objects are not known to it, so a program that has such must not call
+  // this.
   struct Stranger {
     pid_t pid;
+    std::string name;  // as in ps(1), at most 15 bytes
     ExitStatus status;
   };
   std::vector<Stranger> reap_strangers();
@@ -305,6 +316,8 @@ class Supervisor {
   int newest_generation() const noexcept { return starting_ ? starting_->number : current_; }
   int free_slot() const;
   Child* child_with(pid_t pid) noexcept;
+  std::vector<Stranger> take_strangers();
+  void tell_of_orphans();
   void report(SupervisorEvent::Kind kind, const Child& child, std::string reason = {});
   void report(SupervisorEvent::Kind kind, int generation, std::string reason = {});
   void remove_ended();
@@ -316,6 +329,8 @@ class Supervisor {
   Loop loop_;
   Timer timer_;  // the earliest thing due, or now when there are events to tell
   Loop::Watch timer_watch_;
+  std::optional<SignalSource> child_signals_;  // while orphans are adopted
+  std::optional<Loop::Watch> child_signals_watch_;
   UniqueFd life_reader_;
   UniqueFd life_writer_;
   std::vector<std::unique_ptr<Child>> children_;  // oldest first
