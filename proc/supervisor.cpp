@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ctime>
 #include <exception>
 #include <set>
 
@@ -84,6 +85,7 @@ struct Supervisor::Child {
   std::optional<ipc::Shared<SignOfLife>> life{};  // of its process, if it has a watchdog
   Deadline::Clock::time_point next_look{};        // for a sign of it
   int restarts = 0;
+  std::time_t since = std::time(nullptr);  // in this state
 
   std::unique_ptr<Run> run{};  // while there is a process
   int slot = kNoSlot;
@@ -128,9 +130,10 @@ const Supervisor::Action Supervisor::kActions[][5] = {
 // clang-format on
 
 void Supervisor::handle(Child& child, Event event) {
-  const auto state = static_cast<std::size_t>(child.state);
-  const Action action = kActions[state][static_cast<std::size_t>(event)];
+  const ChildState before = child.state;
+  const Action action = kActions[static_cast<std::size_t>(before)][static_cast<std::size_t>(event)];
   (this->*action)(child);
+  if (child.state != before) child.since = std::time(nullptr);
 }
 
 // The actions.
@@ -511,11 +514,29 @@ void Supervisor::set_timer() {
   timer_.set(next);
 }
 
+void Supervisor::update_status() {
+  if (!status_) return;
+  SupervisorStatus status{
+      .generation = current_, .gave_up = gave_up(), .total = children_.size(), .children = {}};
+  for (const auto& child : children_) {
+    if (status.children.size() == SupervisorStatus::kMostShown) break;
+    status.children.push_back({.name = child->spec.name,
+                               .pid = child->run ? child->run->process.pid() : 0,
+                               .slot = child->slot,
+                               .generation = child->generation,
+                               .state = child->state,
+                               .restarts = child->restarts,
+                               .since = child->since});
+  }
+  status_->show(status);
+}
+
 void Supervisor::settle() {
   complete_generation();
   start_whose_turn_it_is();
   stop_whose_turn_it_is();
   remove_ended();
+  update_status();
   set_timer();
 }
 
@@ -574,6 +595,11 @@ void Supervisor::stop_all(const Escalation& escalation) {
   if (starting_) abandon_generation("told to stop before it was ready");
   for (const auto& child : children_) stop(*child, escalation);
   settle();
+}
+
+void Supervisor::show_status(const std::string& name) {
+  status_.emplace(name);
+  update_status();
 }
 
 bool Supervisor::gave_up() const noexcept {
@@ -688,12 +714,6 @@ void ChildContext::fail(std::string_view reason) {
 }
 
 // Words.
-
-std::string_view name_of(ChildState state) noexcept {
-  constexpr std::array<std::string_view, 7> kNames{
-      "idle", "starting", "running", "stop pending", "stopping", "backing off", "ended"};
-  return kNames[static_cast<std::size_t>(state)];
-}
 
 std::string_view name_of(Kind kind) noexcept {
   constexpr std::array<std::string_view, 15> kNames{"started",

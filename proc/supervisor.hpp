@@ -32,6 +32,7 @@
 #include "proc/process.hpp"
 #include "proc/restart_policy.hpp"
 #include "proc/signal_source.hpp"
+#include "proc/supervisor_status.hpp"
 #include "proc/timer.hpp"
 
 namespace procpool::proc {
@@ -131,17 +132,6 @@ struct GenerationPolicy {
   std::optional<Intensity> intensity{};  // unset: never
 };
 
-enum class ChildState {
-  idle,  // waits until it is its turn to be started
-  starting,
-  running,
-  stop_pending,  // waits until it is its turn to be stopped
-  stopping,
-  backing_off,
-  ended,
-};
-std::string_view name_of(ChildState state) noexcept;  // "starting", ...
-
 struct ChildView {
   std::string name;
   int slot = -1;  // -1: no process now (backing off)
@@ -235,6 +225,10 @@ class Supervisor {
   // ChildOptions::blocked_signals: else an early one kills it.
   void signal_children(int signal_number);
 
+  // Shows its children under this name, to read_supervisor_status() in any process, until it is
+  // destroyed or its process has ended. Throws Error as SupervisorStatusWriter.
+  void show_status(const std::string& name);
+
   std::vector<ChildView> children() const;  // by age, oldest first
   bool empty() const noexcept { return children_.empty(); }
   bool starting() const noexcept { return starting_.has_value(); }  // a generation is on its way
@@ -322,6 +316,7 @@ class Supervisor {
   void report(SupervisorEvent::Kind kind, int generation, std::string reason = {});
   void remove_ended();
   void set_timer();
+  void update_status();
   void settle();
 
   EventHandler on_event_;
@@ -333,6 +328,7 @@ class Supervisor {
   std::optional<Loop::Watch> child_signals_watch_;
   UniqueFd life_reader_;
   UniqueFd life_writer_;
+  std::optional<SupervisorStatusWriter> status_;  // outlives the children: it removes its name
   std::vector<std::unique_ptr<Child>> children_;  // oldest first
   std::map<int, Generation> generations_;         // by number: those with children, and the newest
   std::deque<SupervisorEvent> events_;
