@@ -20,7 +20,7 @@
 #include "tools/ipc_demo/narrator.hpp"
 #include "tools/ipc_demo/scenario.hpp"
 #include "tools/ipc_demo/segments.hpp"
-#include "tools/ipc_demo/table.hpp"
+#include "tools/table.hpp"
 
 namespace {
 

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "tools/ipc_demo/compare.hpp"
-#include "tools/ipc_demo/table.hpp"
-#include "tools/ipc_demo/text.hpp"
+#include "tools/table.hpp"
+#include "tools/text.hpp"
 
 namespace procpool::demo {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "tools/ipc_demo/links.hpp"
 #include "tools/ipc_demo/queue_links.hpp"
-#include "tools/ipc_demo/table.hpp"
+#include "tools/table.hpp"
 
 namespace procpool::demo {
 namespace {

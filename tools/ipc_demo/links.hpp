@@ -28,7 +28,7 @@
 #include "ipc/message_queue.hpp"
 #include "ipc/pipe.hpp"
 #include "ipc/shared_memory.hpp"
-#include "tools/ipc_demo/text.hpp"
+#include "tools/text.hpp"
 
 namespace procpool::demo {
 

@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,7 +11,8 @@
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "proc/signal_source.hpp"
-#include "tools/ipc_demo/table.hpp"
+#include "tools/table.hpp"
+#include "tools/terminal.hpp"
 
 namespace procpool::demo {
 namespace {
@@ -21,18 +21,6 @@ constexpr std::size_t kWidth = 100;
 constexpr std::size_t kTimeWidth = 9;
 constexpr std::size_t kPidWidth = 7;
 constexpr std::size_t kRoleWidth = 11;
-constexpr std::string_view kPlain = "\x1b[0m";
-constexpr std::array<std::string_view, 7> kColours{"\x1b[2m",  "\x1b[36m", "\x1b[33m", "\x1b[35m",
-                                                   "\x1b[32m", "\x1b[34m", "\x1b[31m"};
-
-bool wants_colours() {
-  const char* refused = ::getenv("NO_COLOR");
-  return ::isatty(STDOUT_FILENO) == 1 && (refused == nullptr || *refused == '\0');
-}
-
-void print(std::string_view words) {
-  write_full(STDOUT_FILENO, words, "standard output");
-}
 
 class Narrator {
  public:
@@ -70,7 +58,7 @@ class Narrator {
  private:
   std::string_view colour_of(pid_t pid) {
     if (!colours_) return "";
-    return kColours[order_.try_emplace(pid, order_.size()).first->second % kColours.size()];
+    return demo::colour_of(order_.try_emplace(pid, order_.size()).first->second);
   }
 
   bool colours_ = wants_colours();

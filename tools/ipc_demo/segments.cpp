@@ -17,8 +17,8 @@
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/named_segments.hpp"
-#include "tools/ipc_demo/table.hpp"
-#include "tools/ipc_demo/text.hpp"
+#include "tools/table.hpp"
+#include "tools/text.hpp"
 
 namespace procpool::demo {
 namespace {

@@ -20,7 +20,7 @@
 #include "ipc/mutex.hpp"
 #include "ipc/shared.hpp"
 #include "proc/process.hpp"
-#include "tools/ipc_demo/text.hpp"
+#include "tools/text.hpp"
 
 namespace procpool::demo {
 

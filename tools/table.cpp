@@ -1,4 +1,4 @@
-#include "tools/ipc_demo/table.hpp"
+#include "tools/table.hpp"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "tools/ipc_demo/text.hpp"
+#include "tools/text.hpp"
 
 #include <algorithm>
 #include <array>
