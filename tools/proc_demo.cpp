@@ -1,0 +1,109 @@
+// proc-demo: shows what happens to processes, from the kernel's own evidence, and proves it.
+#include <signal.h>
+
+#include <exception>
+#include <functional>
+#include <iostream>
+#include <string>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+
+#include "tools/proc_demo/event.hpp"
+#include "tools/proc_demo/narrator.hpp"
+#include "tools/proc_demo/scenario.hpp"
+#include "tools/table.hpp"
+#include "tools/text.hpp"
+
+namespace {
+
+using namespace procpool::proc_demo;
+using procpool::demo::Align;
+using procpool::demo::padded;
+using procpool::demo::text;
+using procpool::demo::wrapped;
+
+constexpr int kExitFailed = 1;
+constexpr int kExitBadUsage = 2;
+constexpr std::size_t kWidth = 80;
+
+std::string overview() {
+  std::string lines =
+      "proc-demo shows what happens to processes: each scenario runs real ones, tells what they "
+      "do\n"
+      "and what the kernel says of them, and proves it: expected beside observed.\n\n"
+      "  proc-demo NAME              what happens, step by step, with a timeline\n"
+      "  proc-demo NAME --step       the same, an event for each Enter\n"
+      "  proc-demo NAME --svg FILE   draws the timeline, too\n"
+      "  proc-demo NAME --json FILE  keeps what happened; proc-demo --replay FILE shows it "
+      "again\n\n"
+      "scenarios\n";
+  constexpr std::size_t kNameWidth = 13;
+  for (const Scenario* scenario : scenarios()) {
+    lines += text("  ", padded(scenario->name, kNameWidth, Align::left), scenario->summary, "\n");
+  }
+  lines += "\nExit codes: 0 all as expected, 1 not, 2 wrong usage.\n";
+  return lines;
+}
+
+void add_telling(CLI::App& app, Telling& telling) {
+  app.add_flag_callback(
+      "--step", [&telling] { telling.stepping = Stepping::yes; },
+      "wait for Enter after each event");
+  app.add_option("--svg", telling.svg_file, "draw the timeline into this file, too")
+      ->option_text("FILE");
+  app.add_option("--json", telling.json_file, "keep what happened in this file")
+      ->option_text("FILE");
+}
+
+// Sets `action` to what the subcommand says, if it is the one on the command line.
+void add_scenario(CLI::App& app, const Scenario& scenario, Telling& telling,
+                  std::function<int()>& action) {
+  CLI::App* command = app.add_subcommand(std::string{scenario.name}, std::string{scenario.summary});
+  command->footer("\nTo remember:\n" + wrapped(scenario.lesson, 2, kWidth));
+  add_telling(*command, telling);
+  command->callback([&] { action = [&] { return narrate(scenario, telling); }; });
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{overview()};
+  app.name("proc-demo");
+  app.set_help_flag("-h,--help", "show this and end");
+  app.set_version_flag("--version", "proc-demo " PROCPOOL_VERSION, "show the version and end");
+  app.require_subcommand(0, 1);
+  Telling telling;
+  std::string recording;
+  std::function<int()> action = [&] {
+    if (!recording.empty()) return replay(read_recording(recording), telling);
+    std::cout << overview() << std::flush;
+    return 0;
+  };
+  app.add_option("--replay", recording, "show what was kept by --json")->option_text("FILE");
+  add_telling(app, telling);
+  for (const Scenario* scenario : scenarios()) add_scenario(app, *scenario, telling, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    std::cout << (app.get_subcommands().empty() ? overview() : app.help()) << std::flush;
+    return 0;
+  } catch (const CLI::CallForVersion& version) {
+    std::cout << version.what() << std::endl;
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "proc-demo: " << error.what() << '\n';
+    return kExitBadUsage;
+  }
+  return action();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  ::signal(SIGPIPE, SIG_IGN);  // a write that nobody reads is an Error
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "proc-demo: " << error.what() << '\n';
+    return kExitFailed;
+  }
+}

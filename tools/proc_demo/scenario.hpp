@@ -1,0 +1,26 @@
+// What can be seen: one scenario a fact of life of processes.
+//
+//   for (const Scenario* scenario : scenarios()) std::cout << scenario->name << '\n';
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "tools/proc_demo/stage.hpp"
+
+namespace procpool::proc_demo {
+
+struct Scenario {
+  std::string_view name;     // of the subcommand
+  std::string_view summary;  // one line
+  std::string_view lesson;   // what to remember: three sentences
+  void (*play)(Stage&);      // runs in the director, and reaps all that it makes
+};
+
+// In the order in which they are listed.
+std::span<const Scenario* const> scenarios();
+
+extern const Scenario zombie_scenario;
+extern const Scenario orphan_scenario;
+
+}  // namespace procpool::proc_demo
