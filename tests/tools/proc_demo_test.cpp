@@ -78,7 +78,9 @@ TEST_P(ProcDemoScenario, is_explained_by_help) {
   }
 }
 
-const std::vector<const char*> kScenarios{"zombie", "orphan"};
+const std::vector<const char*> kScenarios{"zombie",    "orphan",   "wait",    "exit",
+                                          "fork-fd",   "sigchld",  "signals", "double-fork",
+                                          "subreaper", "pdeathsig"};
 
 INSTANTIATE_TEST_SUITE_P(ProcDemo, ProcDemoScenario, testing::ValuesIn(kScenarios),
                          [](const auto& name) {
@@ -98,7 +100,7 @@ TEST(ProcDemo, without_arguments_lists_the_scenarios) {
 }
 
 TEST(ProcDemo, refuses_wrong_usage_in_one_line) {
-  for (const std::vector<std::string> wrong :
+  for (const std::vector<std::string>& wrong :
        {std::vector<std::string>{"bogus"}, {"zombie", "stray"}, {"zombie", "--svg"}}) {
     const Ran refused = run(wrong);
     EXPECT_EQ(refused.status, ExitStatus::exited(2)) << refused.status.text();

@@ -22,5 +22,13 @@ std::span<const Scenario* const> scenarios();
 
 extern const Scenario zombie_scenario;
 extern const Scenario orphan_scenario;
+extern const Scenario wait_scenario;
+extern const Scenario exit_scenario;
+extern const Scenario fork_fd_scenario;
+extern const Scenario sigchld_scenario;
+extern const Scenario signals_scenario;
+extern const Scenario double_fork_scenario;
+extern const Scenario subreaper_scenario;
+extern const Scenario pdeathsig_scenario;
 
 }  // namespace procpool::proc_demo

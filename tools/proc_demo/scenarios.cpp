@@ -5,7 +5,10 @@
 namespace procpool::proc_demo {
 namespace {
 
-constexpr std::array kScenarios{&zombie_scenario, &orphan_scenario};
+constexpr std::array kScenarios{&zombie_scenario,   &orphan_scenario,      &wait_scenario,
+                                &exit_scenario,     &fork_fd_scenario,     &sigchld_scenario,
+                                &signals_scenario,  &double_fork_scenario, &subreaper_scenario,
+                                &pdeathsig_scenario};
 
 }  // namespace
 
