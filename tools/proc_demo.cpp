@@ -4,12 +4,14 @@
 #include <exception>
 #include <functional>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include <CLI/CLI.hpp>
 
 #include "tools/proc_demo/event.hpp"
+#include "tools/proc_demo/inspect.hpp"
 #include "tools/proc_demo/narrator.hpp"
 #include "tools/proc_demo/scenario.hpp"
 #include "tools/table.hpp"
@@ -26,6 +28,8 @@ using procpool::demo::wrapped;
 constexpr int kExitFailed = 1;
 constexpr int kExitBadUsage = 2;
 constexpr std::size_t kWidth = 80;
+constexpr std::string_view kInspectSummary =
+    "every zombie and orphan of this system, or one process in words";
 
 std::string overview() {
   std::string lines =
@@ -42,6 +46,8 @@ std::string overview() {
   for (const Scenario* scenario : scenarios()) {
     lines += text("  ", padded(scenario->name, kNameWidth, Align::left), scenario->summary, "\n");
   }
+  lines += text("\nand\n  ", padded("inspect [PID]", kNameWidth, Align::left), " ", kInspectSummary,
+                "\n");
   lines += "\nExit codes: 0 all as expected, 1 not, 2 wrong usage.\n";
   return lines;
 }
@@ -65,6 +71,17 @@ void add_scenario(CLI::App& app, const Scenario& scenario, Telling& telling,
   command->callback([&] { action = [&] { return narrate(scenario, telling); }; });
 }
 
+void add_inspect(CLI::App& app, std::function<int()>& action) {
+  CLI::App* command = app.add_subcommand("inspect", std::string{kInspectSummary});
+  CLI::Option* pid =
+      command->add_option("pid")->description("of one process; else all are looked at");
+  pid->option_text("PID")->check(CLI::PositiveNumber);
+  command->callback([&action, pid] {
+    const auto which = pid->count() > 0 ? std::optional{pid->as<pid_t>()} : std::nullopt;
+    action = [which] { return inspect(which); };
+  });
+}
+
 int run(int argc, char** argv) {
   CLI::App app{overview()};
   app.name("proc-demo");
@@ -81,6 +98,7 @@ int run(int argc, char** argv) {
   app.add_option("--replay", recording, "show what was kept by --json")->option_text("FILE");
   add_telling(app, telling);
   for (const Scenario* scenario : scenarios()) add_scenario(app, *scenario, telling, action);
+  add_inspect(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

@@ -1,4 +1,5 @@
 // The program proc-demo, as somebody would try it.
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -78,9 +79,10 @@ TEST_P(ProcDemoScenario, is_explained_by_help) {
   }
 }
 
-const std::vector<const char*> kScenarios{"zombie",    "orphan",   "wait",    "exit",
-                                          "fork-fd",   "sigchld",  "signals", "double-fork",
-                                          "subreaper", "pdeathsig"};
+const std::vector<const char*> kScenarios{
+    "zombie",      "orphan",    "wait",      "exit",   "fork-fd", "sigchld", "signals",
+    "double-fork", "subreaper", "pdeathsig", "states", "session", "exec",    "tree",
+    "alarm",       "priority",  "fork-cow",  "daemon", "matrix"};
 
 INSTANTIATE_TEST_SUITE_P(ProcDemo, ProcDemoScenario, testing::ValuesIn(kScenarios),
                          [](const auto& name) {
@@ -196,6 +198,43 @@ TEST(ProcDemo, that_is_told_to_end_or_is_killed_leaves_nobody) {
         << status.text();
     EXPECT_TRUE(await_no_children());  // they were orphans when they died
   }
+}
+
+TEST(ProcDemoInspect, tells_of_a_zombie_and_who_must_wait_for_it) {
+  auto zombie = Process::fork([] { return 0; }, {.name = "zombie"});
+  while (zombie.is_running()) wait_ready(zombie.fd(), POLLIN, Deadline::never());
+  const Ran one = run({"inspect", std::to_string(zombie.pid())});
+  EXPECT_EQ(one.status, ExitStatus::exited(0)) << one.errors;
+  EXPECT_TRUE(contains(one.output, "\n    Z    zombie: ")) << one.output;
+  const std::string parent = "who must wait for it   " + std::to_string(::getpid()) + " (";
+  EXPECT_TRUE(contains(one.output, parent)) << one.output;
+  const Ran all = run({"inspect"});
+  EXPECT_EQ(all.status, ExitStatus::exited(0)) << all.errors;
+  EXPECT_TRUE(contains(all.output, "\n  " + std::to_string(zombie.pid()) + " (zombie), started "))
+      << all.output;
+  EXPECT_TRUE(contains(all.output, parent)) << all.output;
+  EXPECT_TRUE(contains(all.output, "\nOrphans: ")) << all.output;
+  zombie.wait();
+}
+
+TEST(ProcDemoInspect, explains_the_letters_of_a_state) {
+  auto nice = Process::fork(
+      [] {
+        ::pause();
+        return 0;
+      },
+      {.name = "nice", .process_group = proc::ProcessGroup::session, .nice = 5});
+  const Ran one = run({"inspect", std::to_string(nice.pid())});
+  EXPECT_EQ(one.status, ExitStatus::exited(0)) << one.errors;
+  EXPECT_TRUE(contains(one.output, "\n    N    gives way")) << one.output;
+  EXPECT_TRUE(contains(one.output, "\n    s    leads a session")) << one.output;
+}
+
+TEST(ProcDemoInspect, says_that_there_is_no_such_process) {
+  const Ran none = run({"inspect", "2147483647"});
+  EXPECT_EQ(none.status, ExitStatus::exited(1));
+  EXPECT_EQ(none.errors, "proc-demo: there is no process 2147483647\n");
+  EXPECT_EQ(run({"inspect", "nobody"}).status, ExitStatus::exited(2));
 }
 
 }  // namespace

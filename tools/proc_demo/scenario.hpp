@@ -30,5 +30,14 @@ extern const Scenario signals_scenario;
 extern const Scenario double_fork_scenario;
 extern const Scenario subreaper_scenario;
 extern const Scenario pdeathsig_scenario;
+extern const Scenario states_scenario;
+extern const Scenario session_scenario;
+extern const Scenario exec_scenario;
+extern const Scenario tree_scenario;
+extern const Scenario alarm_scenario;
+extern const Scenario priority_scenario;
+extern const Scenario fork_cow_scenario;
+extern const Scenario daemon_scenario;
+extern const Scenario matrix_scenario;
 
 }  // namespace procpool::proc_demo

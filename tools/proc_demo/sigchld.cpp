@@ -33,7 +33,10 @@ void play(Stage& stage) {
       });
     }
     may_end.give();
-    for (const pid_t child : children) stage.await_end(child);
+    for (const pid_t child : children) {
+      stage.await_end(child);
+      wait_for(child, WEXITED | WNOWAIT);  // then its SIGCHLD has come, too
+    }
     stage.prove("zombies: all children have ended", 3, zombies_of(::getpid()));
 
     int taken = 0;

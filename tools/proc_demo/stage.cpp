@@ -138,11 +138,16 @@ pid_t Stage::look_for_adopter(pid_t pid) {
 
 proc::ExitStatus Stage::reap(pid_t child) {
   const proc::ExitStatus status = wait_for(child, WEXITED);
+  reaped(child, status);
+  if (status == proc::ExitStatus::exited(kSoftware)) throw Error{"play", text(child), "it failed"};
+  return status;
+}
+
+void Stage::reaped(pid_t child, const proc::ExitStatus& status) {
   send({.kind = Event::Kind::wait,
         .other = child,
         .detail = status.text(),
         .words = text("waits for ", child, " and reaps it: ", status.text())});
-  return status;
 }
 
 proc::ExitStatus Stage::peek(pid_t child) {

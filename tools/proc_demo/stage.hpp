@@ -80,8 +80,11 @@ class Stage {
   // The parent that /proc says a process has now, after its own has ended.
   pid_t look_for_adopter(pid_t pid);
 
-  // By its parent: waits for a child and reaps it.
+  // By its parent: waits for a child and reaps it. Throws Error if its act has thrown.
   proc::ExitStatus reap(pid_t child);
+
+  // By its parent, which has reaped a child in another way.
+  void reaped(pid_t child, const proc::ExitStatus& status);
 
   // By its parent: what reap() would say, without reaping it (WNOWAIT). Blocks until it has ended.
   proc::ExitStatus peek(pid_t child);

@@ -64,8 +64,9 @@ void show_whom(Stage& stage) {
   stage.prove("waitid(P_PGID): whoever of a group has ended", member, of_group.si_pid);
   rusage usage{};
   int status = 0;
-  stage.prove("wait4(-1): any child, with what it used", member,
-              ::wait4(-1, &status, WNOHANG, &usage));
+  const pid_t any = ::wait4(-1, &status, 0, &usage);
+  stage.reaped(any, proc::ExitStatus::from_wait_status(status));
+  stage.prove("wait4(-1): any child, with what it used", member, any);
   stage.prove("its memory at most is known (ru_maxrss)", true, usage.ru_maxrss > 0);
   stage.prove("wait with no child left", "No child processes",
               ::wait(nullptr) < 0 ? error_text(errno) : "");
