@@ -35,7 +35,7 @@ constexpr std::size_t kWidth = 100;
 constexpr std::size_t kNumberWidth = 4;
 constexpr std::size_t kTimeWidth = 9;
 constexpr std::size_t kPidWidth = 8;
-constexpr std::size_t kRoleWidth = 12;
+constexpr std::size_t kRoleWidth = 14;
 
 class Narrator {
  public:

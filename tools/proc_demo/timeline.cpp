@@ -61,7 +61,7 @@ class Builder {
 };
 
 constexpr std::size_t kCell = 4;
-constexpr std::size_t kRoleWidth = 12;
+constexpr std::size_t kRoleWidth = 14;
 constexpr std::size_t kMostColumns = 20;  // side by side
 
 // What a lane shows of a moment; empty: the moment does not concern it.
