@@ -607,6 +607,12 @@ bool Supervisor::gave_up() const noexcept {
   return current != generations_.end() && current->second.gave_up;
 }
 
+void Supervisor::stop_all() {
+  if (starting_) abandon_generation("told to stop before it was ready");
+  for (const auto& child : children_) stop(*child, child->spec.stop);
+  settle();
+}
+
 void Supervisor::signal_children(int signal_number) {
   for (const auto& child : children_) {
     if (child->run) child->run->process.signal(signal_number);

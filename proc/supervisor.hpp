@@ -221,6 +221,9 @@ class Supervisor {
   // As retire_all, but what is retiring already is told anew: stop now.
   void stop_all(const Escalation& escalation);
 
+  // The same, each child by its own ChildSpec::stop.
+  void stop_all();
+
   // To every child that lives. One that takes such signals by a SignalSource has them in
   // ChildOptions::blocked_signals: else an early one kills it.
   void signal_children(int signal_number);
