@@ -9,6 +9,7 @@
 #include <array>
 #include <ctime>
 #include <exception>
+#include <ranges>
 #include <set>
 
 #include "ipc/base/error.hpp"
@@ -394,10 +395,10 @@ void Supervisor::start_whose_turn_it_is() {
 void Supervisor::stop_whose_turn_it_is() {
   for (const auto& [number, generation] : generations_) {
     const bool one_by_one = generation.policy.order == StartOrder::one_by_one;
-    for (auto child = children_.rbegin(); child != children_.rend(); ++child) {
-      if ((*child)->generation != number) continue;
-      if ((*child)->state == ChildState::stop_pending) handle(**child, Event::turn);
-      if (one_by_one && (*child)->is_being_stopped()) break;
+    for (const auto& child : children_ | std::views::reverse) {
+      if (child->generation != number) continue;
+      if (child->state == ChildState::stop_pending) handle(*child, Event::turn);
+      if (one_by_one && child->is_being_stopped()) break;
     }
   }
 }
