@@ -177,7 +177,7 @@ std::string told(const Recording& recording, int& y) {
   constexpr int kNumber = 24;
   constexpr int kTime = 60;
   constexpr int kRole = 140;
-  constexpr int kWords = 260;
+  constexpr int kWords = 290;
   std::string all;
   int number = 0;
   for (const Event& event : recording.events) {
