@@ -183,8 +183,7 @@ class Run {
   void await_children() {
     Deadline next_step = options_.deadline;
     auto step = options_.at_deadline.begin();
-    while (std::any_of(children_.begin(), children_.end(),
-                       [](const Process& child) { return !child.ready(); })) {
+    for (auto ends = running(); !ends.empty(); ends = running()) {
       if (next_step.expired()) {
         timed_out_ = true;
         next_step = Deadline::never();
@@ -194,17 +193,25 @@ class Run {
           ++step;
         }
       }
-      serve_pipes(next_step);
+      serve_pipes(next_step, ends);
     }
   }
 
-  // Waits until a program ends or a pipe is ready, and serves the pipes that are.
-  void serve_pipes(Deadline deadline) {
+  // Where the end of each program is to be seen that has not ended yet.
+  std::vector<pollfd> running() const {
+    std::vector<pollfd> ends;
+    for (const Process& child : children_) {
+      if (!child.ready()) ends.push_back({child.fd(), POLLIN, 0});
+    }
+    return ends;
+  }
+
+  // Waits until a pipe is ready or one of `ends`, and serves the pipes that are. The ends are those
+  // that the caller saw: a second look could find none, and there would be nothing to wake us.
+  void serve_pipes(Deadline deadline, const std::vector<pollfd>& ends = {}) {
     std::vector<pollfd> items{
         {feed_->fd(), POLLOUT, 0}, {out_->fd(), POLLIN, 0}, {err_->fd(), POLLIN, 0}};
-    for (const Process& child : children_) {
-      if (!child.ready()) items.push_back({child.fd(), POLLIN, 0});
-    }
+    items.insert(items.end(), ends.begin(), ends.end());
     if (::poll(items.data(), items.size(), deadline.poll_timeout()) < 0) {
       if (errno == EINTR) return;
       throw_errno("poll", "programs");

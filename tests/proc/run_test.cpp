@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -14,7 +15,9 @@
 #include "proc/signal_action.hpp"
 #include "tests/proc/telling.hpp"
 #include "tests/support/children.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/forked.hpp"
+#include "tests/support/held_child.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace procpool::proc {
@@ -150,6 +153,27 @@ TEST(Run, works_with_the_standard_descriptors_closed) {
     return result.out == "in" && result.err == "err\n" && line.out == "through" ? 0 : 1;
   }};
   EXPECT_EQ(bare.wait(), test::exited(0));
+}
+
+TEST(Run, notices_the_end_of_a_program_whenever_it_ends) {
+  const auto run_silent_program = [] {
+    run(shell("exec >&- 2>&-; exec sleep 0.05"));
+    return 0;
+  };
+  const auto end_program = [](pid_t runner) {
+    for (const test::Child& program : test::list_children(runner)) ::kill(program.pid, SIGKILL);
+    EXPECT_TRUE(test::eventually([&] {
+      const auto programs = test::list_children(runner);
+      return std::all_of(programs.begin(), programs.end(),
+                         [](const test::Child& program) { return program.state == 'Z'; });
+    }));
+  };
+  bool held = true;
+  for (std::size_t nth = 0; held; ++nth) {
+    const test::Held runner = test::hold_at_system_call(nth, run_silent_program, end_program);
+    EXPECT_EQ(runner.ending, test::exited(0)) << nth;
+    held = runner.held;
+  }
 }
 
 TEST(Run, refuses_more_output_than_the_limit_and_leaves_nobody) {
