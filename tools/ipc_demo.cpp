@@ -1,12 +1,9 @@
 // ipc-demo: shows what passes between processes, proves it, kills in the middle of it, measures it.
-#include <signal.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
-#include <exception>
 #include <fstream>
-#include <functional>
 #include <iostream>
 #include <string>
 #include <string_view>
@@ -16,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include "ipc/base/error.hpp"
+#include "tools/command_line.hpp"
 #include "tools/ipc_demo/compare.hpp"
 #include "tools/ipc_demo/narrator.hpp"
 #include "tools/ipc_demo/scenario.hpp"
@@ -26,8 +24,6 @@ namespace {
 
 using namespace procpool::demo;
 
-constexpr int kExitFailed = 1;
-constexpr int kExitBadUsage = 2;
 constexpr std::size_t kWidth = 80;
 constexpr std::string_view kListSummary = "the named segments: who has them, and who waits in them";
 constexpr std::string_view kRemoveSummary = "remove named segments that nobody uses";
@@ -90,7 +86,7 @@ std::string overview() {
 }
 
 // Sets `action` to what the subcommand says, if it is the one on the command line.
-void add_scenario(CLI::App& app, const Scenario& scenario, std::function<int()>& action) {
+void add_scenario(CLI::App& app, const Scenario& scenario, Action& action) {
   CLI::App* command = app.add_subcommand(std::string{scenario.name}, std::string{scenario.summary});
   command->footer("\nWhen to use it:\n" + wrapped(scenario.when, 2, kWidth));
   CLI::Option* kill = command->add_flag("--kill")->description(text("kill ", scenario.killed));
@@ -103,7 +99,7 @@ void add_scenario(CLI::App& app, const Scenario& scenario, std::function<int()>&
   });
 }
 
-void add_compare(CLI::App& app, std::function<int()>& action) {
+void add_compare(CLI::App& app, Action& action) {
   constexpr double kDefaultSeconds = 15;
   CLI::App* command = app.add_subcommand("compare", std::string{kCompareSummary});
   CLI::Option* svg = command->add_option("--svg")->description("draw it into this file, too");
@@ -120,7 +116,7 @@ void add_compare(CLI::App& app, std::function<int()>& action) {
   });
 }
 
-void add_segments(CLI::App& app, std::function<int()>& action) {
+void add_segments(CLI::App& app, Action& action) {
   app.add_subcommand("ls", std::string{kListSummary})->callback([&action] {
     action = list_segments;
   });
@@ -141,42 +137,12 @@ void add_segments(CLI::App& app, std::function<int()>& action) {
   });
 }
 
-int run(int argc, char** argv) {
-  CLI::App app{overview()};
-  app.name("ipc-demo");
-  app.set_help_flag("-h,--help", "show this and end");
-  app.set_version_flag("--version", "ipc-demo " PROCPOOL_VERSION, "show the version and end");
-  app.require_subcommand(0, 1);
-  std::function<int()> action = [] {
-    std::cout << overview() << std::flush;
-    return 0;
-  };
-  for (const Scenario* scenario : scenarios()) add_scenario(app, *scenario, action);
-  add_compare(app, action);
-  add_segments(app, action);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << (app.get_subcommands().empty() ? overview() : app.help()) << std::flush;
-    return 0;
-  } catch (const CLI::CallForVersion& version) {
-    std::cout << version.what() << std::endl;
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    std::cerr << "ipc-demo: " << error.what() << '\n';
-    return kExitBadUsage;
-  }
-  return action();
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  ::signal(SIGPIPE, SIG_IGN);  // a write that nobody reads is an Error
-  try {
-    return run(argc, argv);
-  } catch (const std::exception& error) {
-    std::cerr << "ipc-demo: " << error.what() << '\n';
-    return kExitFailed;
-  }
+  return run_tool(argc, argv, "ipc-demo", overview(), [](CLI::App& app, Action& action) {
+    for (const Scenario* scenario : scenarios()) add_scenario(app, *scenario, action);
+    add_compare(app, action);
+    add_segments(app, action);
+  });
 }

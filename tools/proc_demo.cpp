@@ -1,15 +1,11 @@
 // proc-demo: shows what happens to processes, from the kernel's own evidence, and proves it.
-#include <signal.h>
-
-#include <exception>
-#include <functional>
-#include <iostream>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include <CLI/CLI.hpp>
 
+#include "tools/command_line.hpp"
 #include "tools/proc_demo/event.hpp"
 #include "tools/proc_demo/inspect.hpp"
 #include "tools/proc_demo/narrator.hpp"
@@ -20,13 +16,12 @@
 namespace {
 
 using namespace procpool::proc_demo;
+using procpool::demo::Action;
 using procpool::demo::Align;
 using procpool::demo::padded;
 using procpool::demo::text;
 using procpool::demo::wrapped;
 
-constexpr int kExitFailed = 1;
-constexpr int kExitBadUsage = 2;
 constexpr std::size_t kWidth = 80;
 constexpr std::string_view kInspectSummary =
     "every zombie and orphan of this system, or one process in words";
@@ -63,15 +58,14 @@ void add_telling(CLI::App& app, Telling& telling) {
 }
 
 // Sets `action` to what the subcommand says, if it is the one on the command line.
-void add_scenario(CLI::App& app, const Scenario& scenario, Telling& telling,
-                  std::function<int()>& action) {
+void add_scenario(CLI::App& app, const Scenario& scenario, Telling& telling, Action& action) {
   CLI::App* command = app.add_subcommand(std::string{scenario.name}, std::string{scenario.summary});
   command->footer("\nTo remember:\n" + wrapped(scenario.lesson, 2, kWidth));
   add_telling(*command, telling);
   command->callback([&] { action = [&] { return narrate(scenario, telling); }; });
 }
 
-void add_inspect(CLI::App& app, std::function<int()>& action) {
+void add_inspect(CLI::App& app, Action& action) {
   CLI::App* command = app.add_subcommand("inspect", std::string{kInspectSummary});
   CLI::Option* pid =
       command->add_option("pid")->description("of one process; else all are looked at");
@@ -82,46 +76,19 @@ void add_inspect(CLI::App& app, std::function<int()>& action) {
   });
 }
 
-int run(int argc, char** argv) {
-  CLI::App app{overview()};
-  app.name("proc-demo");
-  app.set_help_flag("-h,--help", "show this and end");
-  app.set_version_flag("--version", "proc-demo " PROCPOOL_VERSION, "show the version and end");
-  app.require_subcommand(0, 1);
-  Telling telling;
-  std::string recording;
-  std::function<int()> action = [&] {
-    if (!recording.empty()) return replay(read_recording(recording), telling);
-    std::cout << overview() << std::flush;
-    return 0;
-  };
-  app.add_option("--replay", recording, "show what was kept by --json")->option_text("FILE");
-  add_telling(app, telling);
-  for (const Scenario* scenario : scenarios()) add_scenario(app, *scenario, telling, action);
-  add_inspect(app, action);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    std::cout << (app.get_subcommands().empty() ? overview() : app.help()) << std::flush;
-    return 0;
-  } catch (const CLI::CallForVersion& version) {
-    std::cout << version.what() << std::endl;
-    return 0;
-  } catch (const CLI::ParseError& error) {
-    std::cerr << "proc-demo: " << error.what() << '\n';
-    return kExitBadUsage;
-  }
-  return action();
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  ::signal(SIGPIPE, SIG_IGN);  // a write that nobody reads is an Error
-  try {
-    return run(argc, argv);
-  } catch (const std::exception& error) {
-    std::cerr << "proc-demo: " << error.what() << '\n';
-    return kExitFailed;
-  }
+  Telling telling;
+  std::string recording;
+  return procpool::demo::run_tool(
+      argc, argv, "proc-demo", overview(), [&](CLI::App& app, Action& action) {
+        action = [&, otherwise = action] {
+          return recording.empty() ? otherwise() : replay(read_recording(recording), telling);
+        };
+        app.add_option("--replay", recording, "show what was kept by --json")->option_text("FILE");
+        add_telling(app, telling);
+        for (const Scenario* scenario : scenarios()) add_scenario(app, *scenario, telling, action);
+        add_inspect(app, action);
+      });
 }

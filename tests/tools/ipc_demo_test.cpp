@@ -27,6 +27,7 @@
 #include "tests/support/gate.hpp"
 #include "tests/support/shared_name.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "tests/tools/tool.hpp"
 
 namespace procpool::test {
 namespace {
@@ -36,35 +37,11 @@ using proc::Process;
 using proc::Redirection;
 
 std::vector<std::string> command(const std::vector<std::string>& arguments) {
-  std::vector<std::string> argv{PROCPOOL_IPC_DEMO};
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  return argv;
+  return command_of(PROCPOOL_IPC_DEMO, arguments);
 }
-
-struct Ran {
-  pid_t pid;
-  ExitStatus status;
-  std::string output;
-  std::string errors;
-};
 
 Ran run(const std::vector<std::string>& arguments) {
-  const TempDir folder;
-  auto process = Process::spawn(
-      command(arguments),
-      {.die_with_parent = true,
-       .redirections = {Redirection::null(0), Redirection::file(1, folder.path() / "out"),
-                        Redirection::file(2, folder.path() / "err")}});
-  const pid_t pid = process.pid();
-  const ExitStatus status = process.wait();
-  return {.pid = pid,
-          .status = status,
-          .output = read_file(folder.path() / "out"),
-          .errors = read_file(folder.path() / "err")};
-}
-
-bool contains(const std::string& text, const std::string& words) {
-  return text.find(words) != std::string::npos;
+  return run_tool(PROCPOOL_IPC_DEMO, arguments);
 }
 
 std::vector<std::string> lines_of(const std::string& text) {

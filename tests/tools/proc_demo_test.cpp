@@ -16,6 +16,7 @@
 #include "proc/process.hpp"
 #include "tests/support/children.hpp"
 #include "tests/support/temp_dir.hpp"
+#include "tests/tools/tool.hpp"
 
 namespace procpool::test {
 namespace {
@@ -25,32 +26,11 @@ using proc::Process;
 using proc::Redirection;
 
 std::vector<std::string> command(const std::vector<std::string>& arguments) {
-  std::vector<std::string> argv{PROCPOOL_PROC_DEMO};
-  argv.insert(argv.end(), arguments.begin(), arguments.end());
-  return argv;
+  return command_of(PROCPOOL_PROC_DEMO, arguments);
 }
-
-struct Ran {
-  ExitStatus status;
-  std::string output;
-  std::string errors;
-};
 
 Ran run(const std::vector<std::string>& arguments) {
-  const TempDir folder;
-  auto process = Process::spawn(
-      command(arguments),
-      {.die_with_parent = true,
-       .redirections = {Redirection::null(0), Redirection::file(1, folder.path() / "out"),
-                        Redirection::file(2, folder.path() / "err")}});
-  const ExitStatus status = process.wait();
-  return {.status = status,
-          .output = read_file(folder.path() / "out"),
-          .errors = read_file(folder.path() / "err")};
-}
-
-bool contains(const std::string& text, const std::string& words) {
-  return text.find(words) != std::string::npos;
+  return run_tool(PROCPOOL_PROC_DEMO, arguments);
 }
 
 void expect_proved(const Ran& run) {
