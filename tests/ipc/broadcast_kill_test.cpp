@@ -31,7 +31,7 @@ using test::Forked;
 using test::kill_at_every_instruction;
 using test::kPatience;
 using test::SteppedChild;
-using test::stride_unless_torture;
+using test::Sweep;
 
 using Progress = SteppedChild::Progress;
 
@@ -95,8 +95,7 @@ TEST(BroadcastKill, of_a_writer_at_any_instruction_of_publish_stops_nobody) {
         fill_and_read(messages);
         ASSERT_LE(messages.takeovers(), ++deaths);
         ASSERT_FALSE(testing::Test::HasFailure()) << "step " << i;
-      },
-      stride_unless_torture(3));
+      });
   EXPECT_GT(instructions, 100U);
   EXPECT_GT(messages.takeovers(), 30U);
   RecordProperty("instructions", static_cast<int>(instructions));
@@ -111,8 +110,7 @@ TEST(BroadcastKill, of_a_reader_at_any_instruction_costs_nobody_anything) {
       [&](std::size_t i) {
         fill_and_read(messages);
         ASSERT_FALSE(testing::Test::HasFailure()) << "step " << i;
-      },
-      stride_unless_torture(3));
+      });
   EXPECT_GT(instructions, 50U);
   EXPECT_EQ(messages.takeovers(), 0U);
 }
@@ -121,18 +119,17 @@ TEST(BroadcastKill, of_a_reader_at_any_instruction_of_waiting_costs_no_other_rea
   if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
   Broadcast<Message> messages{kCapacity};
   fill_and_read(messages);
-  for (std::size_t i = 0;; i += stride_unless_torture(7)) {
+  for (Sweep sweep; sweep.next();) {
     const auto wait_for_one = [place = messages.make_reader()] {
       auto reader = place;
       return reader.read() ? 0 : 1;
     };
     Forked other{wait_for_one};
     SteppedChild victim{[&] { wait_for_one(); }};
-    const auto progress = victim.step(i);
+    sweep.advance(victim);
     fill_and_read(messages);
     victim.kill();
     EXPECT_EQ(other.wait(), exited(0));
-    if (progress != Progress::inside) break;
   }
 }
 
@@ -151,10 +148,9 @@ TEST(BroadcastKill, of_a_writer_before_it_wakes_a_reader_delays_that_only) {
 
 TEST(BroadcastKill, of_a_successor_at_any_instruction_of_taking_over_leaves_the_role_to_the_next) {
   if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
-  constexpr std::size_t kStride = 29;  // most of them are of the question whether the writer lives
   Broadcast<Message> messages{kCapacity};
   fill_and_read(messages);
-  for (std::size_t i = 0;; i += stride_unless_torture(kStride)) {
+  for (Sweep sweep; sweep.next();) {
     Forked dead{[&] {
       const auto writer = messages.make_writer();
       ::raise(SIGKILL);
@@ -164,11 +160,10 @@ TEST(BroadcastKill, of_a_successor_at_any_instruction_of_taking_over_leaves_the_
       auto writer = messages.make_writer();
       writer.publish(Message{messages.published()});
     }};
-    const auto progress = victim.step(i);
+    sweep.advance(victim);
     victim.kill();
     fill_and_read(messages);
-    ASSERT_FALSE(testing::Test::HasFailure()) << "step " << i;
-    if (progress != Progress::inside) break;
+    ASSERT_FALSE(testing::Test::HasFailure()) << "step " << sweep.instructions();
   }
 }
 

@@ -43,8 +43,7 @@ TEST(ChannelKill, has_a_large_message_whole_or_not_at_all_whenever_its_sender_di
         }
         ASSERT_EQ(received, next) << "step " << i;
         ASSERT_EQ(to.try_receive(received).outcome, Outcome::empty) << "step " << i;
-      },
-      stride_unless_torture(7));
+      });
   EXPECT_GT(instructions, 100U);
   EXPECT_GT(sent, 0U);
   RecordProperty("instructions", static_cast<int>(instructions));

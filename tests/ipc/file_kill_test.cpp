@@ -40,20 +40,16 @@ TEST(FileLockKill, is_free_whenever_its_holder_died) {
   };
   lock_and_unlock();
   FileLock mine{path};
-  const auto instructions = kill_at_every_instruction(
-      lock_and_unlock,
-      [&](std::size_t i) {
-        ASSERT_TRUE(mine.try_lock()) << "step " << i;
-        mine.unlock();
-      },
-      stride_unless_torture(11));
+  const auto instructions = kill_at_every_instruction(lock_and_unlock, [&](std::size_t i) {
+    ASSERT_TRUE(mine.try_lock()) << "step " << i;
+    mine.unlock();
+  });
   EXPECT_GT(instructions, 100U);
   RecordProperty("instructions", static_cast<int>(instructions));
 }
 
 // A reader is there. The victim makes its own view of the FIFO, writes and leaves.
 TEST(FifoKill, carries_on_whenever_a_writer_died) {
-  constexpr std::size_t kStride = 31;
   if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
   const TempDir dir;
   const std::string path = dir.path() / "fifo";
@@ -71,41 +67,34 @@ TEST(FifoKill, carries_on_whenever_a_writer_died) {
   auto reader = fifo.open_reader(Deadline::in(kPatience));
   EXPECT_EQ(read(*reader), "victim|");
   EXPECT_EQ(first.wait(), exited(0));
-  const auto instructions = kill_at_every_instruction(
-      write,
-      [&](std::size_t i) {
-        auto writer = fifo.open_writer(Deadline::in(kPatience));
-        ASSERT_TRUE(writer.has_value()) << "step " << i;
-        writer->write_full("survivor");
-        writer.reset();
-        const std::string text = read(*reader);
-        ASSERT_TRUE(text == "survivor" || text == "victim|survivor") << "step " << i << text;
-      },
-      stride_unless_torture(kStride));
+  const auto instructions = kill_at_every_instruction(write, [&](std::size_t i) {
+    auto writer = fifo.open_writer(Deadline::in(kPatience));
+    ASSERT_TRUE(writer.has_value()) << "step " << i;
+    writer->write_full("survivor");
+    writer.reset();
+    const std::string text = read(*reader);
+    ASSERT_TRUE(text == "survivor" || text == "victim|survivor") << "step " << i << text;
+  });
   EXPECT_GT(instructions, 200U);
   RecordProperty("instructions", static_cast<int>(instructions));
 }
 
 TEST(FifoKill, may_be_used_whenever_its_maker_died) {
-  constexpr std::size_t kStride = 17;
   if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
   const TempDir dir;
   const std::string path = dir.path() / "fifo";
   const auto make_and_remove = [&] { const Fifo fifo{path}; };
   make_and_remove();
-  const auto instructions = kill_at_every_instruction(
-      make_and_remove,
-      [&](std::size_t i) {
-        const Fifo fifo{path};
-        Forked writer{[&] { fifo.open_writer(Deadline::in(kPatience))->write_full("x"); }};
-        auto reader = fifo.open_reader(Deadline::in(kPatience));
-        ASSERT_TRUE(reader.has_value()) << "step " << i;
-        std::array<std::byte, 2> buffer;
-        ASSERT_EQ(reader->read_full(buffer), 1U) << "step " << i;
-        ASSERT_EQ(writer.wait(), exited(0)) << "step " << i;
-        ::unlink(path.c_str());  // for the next victim
-      },
-      stride_unless_torture(kStride));
+  const auto instructions = kill_at_every_instruction(make_and_remove, [&](std::size_t i) {
+    const Fifo fifo{path};
+    Forked writer{[&] { fifo.open_writer(Deadline::in(kPatience))->write_full("x"); }};
+    auto reader = fifo.open_reader(Deadline::in(kPatience));
+    ASSERT_TRUE(reader.has_value()) << "step " << i;
+    std::array<std::byte, 2> buffer;
+    ASSERT_EQ(reader->read_full(buffer), 1U) << "step " << i;
+    ASSERT_EQ(writer.wait(), exited(0)) << "step " << i;
+    ::unlink(path.c_str());  // for the next victim
+  });
   EXPECT_GT(instructions, 100U);
   RecordProperty("instructions", static_cast<int>(instructions));
 }

@@ -47,6 +47,7 @@ using test::Gate;
 using test::killed_by;
 using test::SteppedChild;
 using test::stride_unless_torture;
+using test::Sweep;
 
 using Action = std::function<void()>;
 using Progress = SteppedChild::Progress;
@@ -77,24 +78,31 @@ bool asleep(const Forked& child) {
   return eventually([&] { return test::is_asleep(child.pid()); });
 }
 
+std::string place_of(const Sweep& sweep) {
+  return "killed after " + std::to_string(sweep.instructions()) + " instructions";
+}
+
+void record(const Sweep& sweep) {
+  testing::Test::RecordProperty("instructions", static_cast<int>(sweep.instructions()));
+}
+
 // Kills a victim after each instruction of `operation`, each time after `begin`.
 void kill_within(const Action& begin, const Action& operation, const Action& survive,
                  std::size_t stride = 1) {
   begin();
   operation();  // or the linker's work would be stepped through
-  for (std::size_t i = 0;; i += stride) {
-    SCOPED_TRACE("killed after " + std::to_string(i) + " instructions");
+  Sweep sweep{stride};
+  while (sweep.next()) {
     begin();
     SteppedChild victim{operation};
-    const auto progress = victim.step(i);
+    sweep.advance(victim);
     victim.kill();
+    SCOPED_TRACE(place_of(sweep));
     survive();
     if (testing::Test::HasFailure()) return;
-    if (progress == Progress::inside) continue;
-    EXPECT_EQ(progress, Progress::ended);
-    testing::Test::RecordProperty("instructions", static_cast<int>(i));
-    return;
   }
+  EXPECT_EQ(sweep.progress(), Progress::ended);
+  record(sweep);
 }
 
 // The victim says when the others shall fall asleep, and is killed after each instruction from
@@ -108,8 +116,8 @@ struct Handover {
 void kill_within(const Handover& scene, std::size_t stride = stride_unless_torture(7)) {
   scene.begin();
   scene.victim(kNothing);
-  for (std::size_t i = 0;; i += stride) {
-    SCOPED_TRACE("killed after " + std::to_string(i) + " instructions");
+  Sweep sweep{stride};
+  while (sweep.next()) {
     scene.begin();
     Gate ready;
     SteppedChild victim{[&] { scene.victim([&] { ready.open(); }); }};
@@ -118,14 +126,13 @@ void kill_within(const Handover& scene, std::size_t stride = stride_unless_tortu
     for (const Action& other : scene.others) {
       ASSERT_TRUE(asleep(others.emplace_back(other)));
     }
-    const auto progress = victim.step(i);
+    sweep.advance(victim);
     victim.kill();
+    SCOPED_TRACE(place_of(sweep));
     scene.help();
     for (Forked& other : others) ASSERT_EQ(other.wait(), exited(0));
-    if (progress == Progress::inside) continue;
-    testing::Test::RecordProperty("instructions", static_cast<int>(i));
-    return;
   }
+  record(sweep);
 }
 
 // The victim waits beside the others, is held after every so many instructions or in its sleep
@@ -138,26 +145,25 @@ struct Waiting {
   std::function<bool()> let_go;  // false: not while the victim stands in the way
 };
 void kill_within(const Waiting& scene, std::size_t stride) {
-  for (std::size_t i = 0;; i += stride) {
-    SCOPED_TRACE("killed after " + std::to_string(i) + " instructions");
+  Sweep sweep{stride};
+  while (sweep.next()) {
     scene.begin();
     std::list<Forked> others;
     for (const Action& other : scene.others) {
       ASSERT_TRUE(asleep(others.emplace_back(other)));
     }
     SteppedChild victim{scene.victim};
-    const auto progress = victim.step(i);
+    sweep.advance(victim);
+    SCOPED_TRACE(place_of(sweep));
     const bool went = scene.let_go();
     victim.kill();
     if (!went) {
       ASSERT_TRUE(scene.let_go());
     }
     for (Forked& other : others) ASSERT_EQ(other.wait(), exited(0));
-    if (progress == Progress::inside) continue;
-    EXPECT_EQ(progress, Progress::asleep);
-    testing::Test::RecordProperty("instructions", static_cast<int>(i));
-    return;
   }
+  EXPECT_EQ(sweep.progress(), Progress::asleep);
+  record(sweep);
 }
 
 template <typename Lock>
@@ -426,7 +432,7 @@ TEST_F(LocksKill, bounded_semaphore_has_all_permits_after_a_death_at_any_instruc
         limits->permits.release();
         limits->permits.release();
       },
-      [&] { expect_free(limits->permits); }, stride_unless_torture(7));
+      [&] { expect_free(limits->permits); });
 }
 
 TEST_F(LocksKill, bounded_semaphore_has_all_permits_when_who_recovers_them_dies_too) {
@@ -530,8 +536,7 @@ TEST_F(LocksKill, barrier_is_whole_after_reset_when_a_party_died_at_any_instruct
         round->alone.attach();
         EXPECT_EQ(round->alone.wait(), 0U);
         round->alone.detach();
-      },
-      stride_unless_torture(7));
+      });
 }
 
 TEST_F(LocksKill, barrier_is_whole_after_reset_when_who_recovered_it_dies_too) {

@@ -34,6 +34,8 @@ using test::kill_at_every_instruction;
 using test::killed_by;
 using test::kPatience;
 using test::SteppedChild;
+using test::stride_unless_torture;
+using test::Sweep;
 
 using Progress = SteppedChild::Progress;
 
@@ -115,7 +117,7 @@ TEST(MutexKill, forgets_no_waiter_when_the_owner_dies_at_any_instruction_of_unlo
   if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
   const Shared<Mutex> mutex;
   lock_and_unlock(*mutex);
-  for (std::size_t i = 0;; ++i) {
+  for (Sweep sweep; sweep.next();) {
     Gate locked;
     SteppedChild victim{[&] {
       mutex->lock();
@@ -125,10 +127,9 @@ TEST(MutexKill, forgets_no_waiter_when_the_owner_dies_at_any_instruction_of_unlo
     while (!locked.is_open()) ASSERT_EQ(victim.step(1), Progress::inside);
     Forked waiter{[&] { lock_and_unlock(*mutex); }};
     ASSERT_TRUE(eventually([&] { return test::is_asleep(waiter.pid()); }));
-    const auto progress = victim.step(i);
+    sweep.advance(victim);
     victim.kill();
-    EXPECT_EQ(waiter.wait(), exited(0)) << "step " << i;
-    if (progress == Progress::ended) break;
+    EXPECT_EQ(waiter.wait(), exited(0)) << "step " << sweep.instructions();
   }
 }
 
@@ -139,19 +140,17 @@ TEST(MutexKill, forgets_no_waiter_when_another_dies_at_any_instruction) {
   if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
   const Shared<Mutex> mutex;
   lock_and_unlock(*mutex);
-  for (std::size_t i = 0;; i += kStride) {
+  Sweep sweep{stride_unless_torture(kStride)};
+  while (sweep.next()) {
     mutex->lock();
     Forked other{[&] { lock_and_unlock(*mutex); }};
     SteppedChild victim{[&] { lock_and_unlock(*mutex); }};
-    const auto progress = victim.step(i);
+    sweep.advance(victim);
     mutex->unlock();
     victim.kill();
     EXPECT_EQ(other.wait(), exited(0));
-    if (progress != Progress::inside) {
-      RecordProperty("instructions", static_cast<int>(i));
-      break;
-    }
   }
+  RecordProperty("instructions", static_cast<int>(sweep.instructions()));
 }
 
 // The wake-up that gets lost: an owner with a waiter has freed the lock, but not yet woken anybody,

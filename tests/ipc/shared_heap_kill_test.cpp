@@ -34,6 +34,7 @@ using test::kill_at_every_instruction;
 using test::killed_by;
 using test::SteppedChild;
 using test::stride_unless_torture;
+using test::Sweep;
 
 using Progress = SteppedChild::Progress;
 using Names = heap::map<int, heap::string>;
@@ -190,23 +191,22 @@ TEST(SharedHeapKill, at_any_instruction_of_taking_over_leaves_it_to_the_next) {
   Model after = before;
   after.emplace(7, kText);
   fill(heap.lock(), before);
-  for (std::size_t i = 0;; i += stride_unless_torture(kStride)) {
+  for (Sweep sweep{stride_unless_torture(kStride)}; sweep.next();) {
     Forked dead{[&] {
       const auto view = heap.view();
       ::raise(SIGKILL);
     }};
     dead.wait();
     SteppedChild victim{[&] { heap.update(insert); }};
-    const auto progress = victim.step(i);
+    sweep.advance(victim);
     victim.kill();
     try {
       const Model left = contents(heap.view());
-      EXPECT_TRUE(left == before || left == after) << "step " << i;
+      EXPECT_TRUE(left == before || left == after) << "step " << sweep.instructions();
       fill(heap.lock(), before);
     } catch (const HeapBroken&) {
       fill(heap.reset(), before);
     }
-    if (progress != Progress::inside) break;
   }
 }
 

@@ -35,7 +35,6 @@ using test::Forked;
 using test::Gate;
 using test::kill_at_every_instruction;
 using test::shared_name;
-using test::stride_unless_torture;
 
 struct Board {
   static constexpr int kWhole = 1234567;
@@ -112,22 +111,16 @@ TEST(NamedMemoryKill, comings_and_goings_and_deaths_never_show_a_half_made_one) 
   EXPECT_FALSE(std::filesystem::exists("/dev/shm/procpool." + name.substr(1)));
 }
 
-// Opening and leaving is some thousands of instructions, most of them of the kernel's library.
-constexpr std::size_t kStride = 61;
-
 TEST(NamedMemoryKill, may_be_opened_whenever_its_only_user_died) {
   if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
   const auto name = shared_name("steps");
   const auto open_and_leave = [&] { Shared<Board>::open(name)->users = 1; };
   open_and_leave();
-  const auto instructions = kill_at_every_instruction(
-      open_and_leave,
-      [&](std::size_t i) {
-        const auto board = Shared<Board>::open(name);
-        ASSERT_EQ(board->whole, Board::kWhole) << "step " << i;
-        ASSERT_EQ(board->users, 0) << "step " << i << ": what the dead left is replaced";
-      },
-      stride_unless_torture(kStride));
+  const auto instructions = kill_at_every_instruction(open_and_leave, [&](std::size_t i) {
+    const auto board = Shared<Board>::open(name);
+    ASSERT_EQ(board->whole, Board::kWhole) << "step " << i;
+    ASSERT_EQ(board->users, 0) << "step " << i << ": what the dead left is replaced";
+  });
   EXPECT_GT(instructions, 1000U);
   RecordProperty("instructions", static_cast<int>(instructions));
 }
@@ -139,15 +132,12 @@ TEST(NamedMemoryKill, stays_whole_for_others_whenever_one_user_died) {
   const auto board = Shared<Board>::open(name);
   open_and_leave();
   board->users = 1000;
-  const auto instructions = kill_at_every_instruction(
-      open_and_leave,
-      [&](std::size_t i) {
-        const auto same = Shared<Board>::open(name);
-        ASSERT_EQ(same.get()->whole, Board::kWhole) << "step " << i;
-        ++same->users;
-        ASSERT_EQ(board->users, same->users) << "step " << i << ": it is the same one";
-      },
-      stride_unless_torture(kStride));
+  const auto instructions = kill_at_every_instruction(open_and_leave, [&](std::size_t i) {
+    const auto same = Shared<Board>::open(name);
+    ASSERT_EQ(same.get()->whole, Board::kWhole) << "step " << i;
+    ++same->users;
+    ASSERT_EQ(board->users, same->users) << "step " << i << ": it is the same one";
+  });
   EXPECT_GT(instructions, 500U);
   RecordProperty("instructions", static_cast<int>(instructions));
 }
@@ -169,17 +159,14 @@ TEST(NamedMemoryKill, may_be_opened_whenever_who_removes_a_dead_one_died) {
   leave_a_dead_one(name, {});
   remove();
   leave_a_dead_one(name, {});
-  const auto instructions = kill_at_every_instruction(
-      remove,
-      [&](std::size_t i) {
-        {
-          const auto board = Shared<Board>::open(name);
-          ASSERT_EQ(board->whole, Board::kWhole) << "step " << i;
-          ASSERT_FALSE(remove_named_segment(name)) << "step " << i;
-        }
-        leave_a_dead_one(name, {});
-      },
-      stride_unless_torture(kStride));
+  const auto instructions = kill_at_every_instruction(remove, [&](std::size_t i) {
+    {
+      const auto board = Shared<Board>::open(name);
+      ASSERT_EQ(board->whole, Board::kWhole) << "step " << i;
+      ASSERT_FALSE(remove_named_segment(name)) << "step " << i;
+    }
+    leave_a_dead_one(name, {});
+  });
   EXPECT_GT(instructions, 300U);
   RecordProperty("instructions", static_cast<int>(instructions));
   remove();
@@ -211,8 +198,7 @@ TEST(NamedMemoryKill, may_be_opened_whenever_who_begins_it_anew_died) {
         }};
         ASSERT_EQ(survivor.wait(), exited(0)) << "step " << i;
         leave_a_dead_one(name, kForAll);
-      },
-      stride_unless_torture(2 * kStride));
+      });
   EXPECT_GT(instructions, 1000U);
   RecordProperty("instructions", static_cast<int>(instructions));
   remove_named_segment(name);

@@ -1,15 +1,18 @@
 #include "tests/support/single_step.hpp"
 
+#include <elf.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
-#include <thread>
 
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/error.hpp"
@@ -20,6 +23,7 @@ namespace procpool::test {
 namespace {
 
 using namespace std::chrono_literals;
+using Word = unsigned long;  // as ptrace(2) reads and writes
 
 // Stops the tracee and tells its tracer so: where the operation begins and where it ends.
 void mark() {
@@ -36,11 +40,33 @@ void run_traced(const std::function<void()>& operation) {
   mark();
 }
 
+// SIGCHLD kept for sigtimedwait(2), which is told of a tracee's stops by it.
+class HeldSigchld {
+ public:
+  HeldSigchld() {
+    ::sigemptyset(&set_);
+    ::sigaddset(&set_, SIGCHLD);
+    ::pthread_sigmask(SIG_BLOCK, &set_, &before_);
+  }
+  HeldSigchld(const HeldSigchld&) = delete;
+  HeldSigchld& operator=(const HeldSigchld&) = delete;
+  ~HeldSigchld() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+  bool wait(std::chrono::nanoseconds time) const {
+    const timespec limit{.tv_sec = 0, .tv_nsec = time.count()};
+    return ::sigtimedwait(&set_, nullptr, &limit) == SIGCHLD;
+  }
+
+ private:
+  sigset_t set_{};
+  sigset_t before_{};
+};
+
 // Waits for the tracee's next stop. False: it sleeps in the kernel.
 bool await_stop(pid_t pid) {
-  constexpr int kQuickTries = 2000;
+  constexpr int kQuickTries = 100;  // a step takes less than they do, where it has a CPU of its own
   constexpr auto kLongSleep = 10ms;
-  Deadline judged = Deadline::in(kLongSleep);
+  const HeldSigchld told;
   for (int tries = 0;; ++tries) {
     int status = 0;
     const pid_t reported = retry_eintr([&] { return ::waitpid(pid, &status, WNOHANG | __WALL); });
@@ -49,15 +75,7 @@ bool await_stop(pid_t pid) {
       if (!WIFSTOPPED(status)) throw Error{"step", "child", "it ended before its operation did"};
       return true;
     }
-    if (tries < kQuickTries) {
-      std::this_thread::yield();
-      continue;
-    }
-    if (judged.expired()) {
-      if (is_asleep(pid)) return false;
-      judged = Deadline::in(kLongSleep);
-    }
-    std::this_thread::sleep_for(1ms);
+    if (tries >= kQuickTries && !told.wait(kLongSleep) && is_asleep(pid)) return false;
   }
 }
 
@@ -66,6 +84,45 @@ bool at_mark(pid_t pid) {
   siginfo_t info{};
   if (::ptrace(PTRACE_GETSIGINFO, pid, nullptr, &info) < 0) throw_errno("ptrace", "GETSIGINFO");
   return info.si_signo == SIGTRAP && info.si_code <= 0;
+}
+
+using Registers = user_regs_struct;
+
+#if defined(__x86_64__)
+auto& instruction_pointer(Registers& registers) {
+  return registers.rip;
+}
+constexpr Word kBreakpoint = 0xcc;  // int3
+constexpr Word kBreakpointMask = 0xff;
+#elif defined(__aarch64__)
+auto& instruction_pointer(Registers& registers) {
+  return registers.pc;
+}
+constexpr Word kBreakpoint = 0xd4200000;  // brk #0
+constexpr Word kBreakpointMask = 0xffffffff;
+#endif
+
+Registers registers_of(pid_t pid) {
+  Registers registers{};
+  iovec buffer{.iov_base = &registers, .iov_len = sizeof registers};
+  if (::ptrace(PTRACE_GETREGSET, pid, NT_PRSTATUS, &buffer) < 0) throw_errno("ptrace", "GETREGSET");
+  return registers;
+}
+
+void set_registers(pid_t pid, Registers& registers) {
+  iovec buffer{.iov_base = &registers, .iov_len = sizeof registers};
+  if (::ptrace(PTRACE_SETREGSET, pid, NT_PRSTATUS, &buffer) < 0) throw_errno("ptrace", "SETREGSET");
+}
+
+Word peek(pid_t pid, std::uintptr_t address) {
+  errno = 0;
+  const long word = ::ptrace(PTRACE_PEEKTEXT, pid, address, nullptr);
+  if (errno != 0) throw_errno("ptrace", "PTRACE_PEEKTEXT");
+  return static_cast<Word>(word);
+}
+
+void poke(pid_t pid, std::uintptr_t address, Word word) {
+  if (::ptrace(PTRACE_POKETEXT, pid, address, word) < 0) throw_errno("ptrace", "PTRACE_POKETEXT");
 }
 
 }  // namespace
@@ -95,21 +152,88 @@ SteppedChild::Progress SteppedChild::step(std::size_t count) {
   return progress_;
 }
 
+std::uintptr_t SteppedChild::address() const {
+  Registers registers = registers_of(child_.pid());
+  return instruction_pointer(registers);
+}
+
+SteppedChild::Progress SteppedChild::run_to(std::uintptr_t address) {
+  if (progress_ != Progress::inside || this->address() == address) return progress_;
+  const pid_t pid = child_.pid();
+  const Word replaced = peek(pid, address);
+  poke(pid, address, (replaced & ~kBreakpointMask) | kBreakpoint);
+  if (::ptrace(PTRACE_CONT, pid, nullptr, nullptr) < 0) throw_errno("ptrace", "PTRACE_CONT");
+  if (!await_stop(pid)) return progress_ = Progress::asleep;
+  if (at_mark(pid)) return progress_ = Progress::ended;
+  poke(pid, address, replaced);
+  Registers registers = registers_of(pid);
+  instruction_pointer(registers) = address;
+  set_registers(pid, registers);
+  return progress_;
+}
+
 void SteppedChild::kill() {
   child_.kill(SIGKILL);
   child_.wait();
 }
 
+bool Sweep::next() {
+  if (!begun_) return begun_ = true;
+  if (lost_) {
+    lost_ = false;  // this one again, step by step
+    return true;
+  }
+  if (progress_ != SteppedChild::Progress::inside) return false;
+  count_ += stride_;
+  return true;
+}
+
+void Sweep::advance(SteppedChild& victim) {
+  std::size_t done = 0;
+  progress_ = SteppedChild::Progress::inside;
+  if (way_.empty()) {
+    remember(0, victim.address());
+  } else {
+    done = anchors_[std::min(count_, way_.size() - 1)];
+    progress_ = victim.run_to(way_[done]);
+    if (progress_ != SteppedChild::Progress::inside) {
+      lost_ = true;
+      forget_from(0);
+      return;
+    }
+  }
+  while (done < count_ && (progress_ = victim.step(1)) == SteppedChild::Progress::inside) {
+    remember(++done, victim.address());
+  }
+}
+
+void Sweep::remember(std::size_t index, std::uintptr_t address) {
+  if (index < way_.size()) {
+    if (way_[index] == address) return;
+    forget_from(index);
+  }
+  const bool first = first_visits_.try_emplace(address, index).second;
+  anchors_.push_back(first ? index : anchors_.back());
+  way_.push_back(address);
+}
+
+void Sweep::forget_from(std::size_t index) {
+  std::erase_if(first_visits_, [&](const auto& visit) { return visit.second >= index; });
+  way_.resize(index);
+  anchors_.resize(index);
+}
+
 std::size_t kill_at_every_instruction(const std::function<void()>& operation,
                                       const std::function<void(std::size_t)>& survive,
                                       std::size_t stride) {
-  for (std::size_t i = 0;; i += stride) {
+  Sweep sweep{stride};
+  while (sweep.next()) {
     SteppedChild victim{operation};
-    const auto progress = victim.step(i);
+    sweep.advance(victim);
     victim.kill();
-    survive(i);
-    if (progress != SteppedChild::Progress::inside) return i;
+    survive(sweep.instructions());
   }
+  return sweep.instructions();
 }
 
 std::size_t stride_unless_torture(std::size_t stride) {

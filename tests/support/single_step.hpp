@@ -1,16 +1,18 @@
 // Kills a process at an instruction of our choice.
 //
-//   for (std::size_t i = 0;; ++i) {
+//   for (Sweep sweep; sweep.next();) {
 //     SteppedChild victim{[&] { mutex.lock(); mutex.unlock(); }};
-//     const auto progress = victim.step(i);
+//     sweep.advance(victim);
 //     victim.kill();
 //     ... the survivors go on ...
-//     if (progress == SteppedChild::Progress::ended) break;   // every instruction was tried
 //   }
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
+#include <unordered_map>
+#include <vector>
 
 #include "tests/support/forked.hpp"
 
@@ -34,6 +36,11 @@ class SteppedChild {
   // Executes up to `count` instructions more. Once asleep or ended, it stays so.
   Progress step(std::size_t count);
 
+  // Executes at full speed until it stands before the instruction at this address.
+  Progress run_to(std::uintptr_t address);
+
+  std::uintptr_t address() const;  // of the instruction that is next
+
   void kill();  // SIGKILL, and waits for the end
 
  private:
@@ -41,6 +48,38 @@ class SteppedChild {
 
   Forked child_;
   Progress progress_ = Progress::inside;
+};
+
+// Visits the instructions of an operation, one victim for each, until one comes to rest: its end,
+// or a sleep. It remembers the way that the victims took, so that the next one runs to the
+// neighbourhood of its instruction and steps only from there: to the latest place before it that is
+// reached there for the first time. A victim on another way (another number of turns in a loop) is
+// followed on that one from there on.
+class Sweep {
+ public:
+  explicit Sweep(std::size_t stride = 1) : stride_{stride} {}
+
+  bool next();  // whether there is an instruction left that has not been tried
+
+  // Lets a victim that stands where the others stood execute so many instructions as it is its
+  // turn to.
+  void advance(SteppedChild& victim);
+
+  std::size_t instructions() const noexcept { return count_; }  // executed by the last victim
+  SteppedChild::Progress progress() const noexcept { return progress_; }  // of the last victim
+
+ private:
+  void remember(std::size_t index, std::uintptr_t address);
+  void forget_from(std::size_t index);
+
+  std::size_t stride_;
+  std::size_t count_ = 0;
+  bool begun_ = false;
+  bool lost_ = false;
+  SteppedChild::Progress progress_ = SteppedChild::Progress::inside;
+  std::vector<std::uintptr_t> way_;   // where a victim stands after so many instructions
+  std::vector<std::size_t> anchors_;  // for each, the last one before that is a first visit
+  std::unordered_map<std::uintptr_t, std::size_t> first_visits_;
 };
 
 // Whether a process waits in a system call, stopped by nobody: S in proc(5).

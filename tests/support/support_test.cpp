@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <optional>
@@ -152,6 +153,63 @@ TEST(SteppedChild, is_found_asleep_where_it_waits) {
   SteppedChild waits{[&] { gate.wait(); }};
   EXPECT_EQ(waits.step(1'000'000), SteppedChild::Progress::asleep);
   waits.kill();
+}
+
+void count(int turns) {
+  [[maybe_unused]] volatile int last = 0;
+  for (int turn = 0; turn < turns; ++turn) last = turn;
+}
+
+TEST(Sweep, stands_where_as_many_steps_lead_to) {
+  const auto operation = [] { count(4); };
+  Sweep sweep;
+  while (sweep.next()) {
+    SteppedChild victim{operation};
+    sweep.advance(victim);
+    SteppedChild stepped{operation};
+    ASSERT_EQ(stepped.step(sweep.instructions()), sweep.progress());
+    ASSERT_EQ(victim.address(), stepped.address()) << sweep.instructions();
+    victim.kill();
+    stepped.kill();
+  }
+  EXPECT_EQ(sweep.progress(), SteppedChild::Progress::ended);
+  EXPECT_GT(sweep.instructions(), 20U);
+}
+
+TEST(Sweep, comes_to_the_end_by_its_stride) {
+  Sweep sweep{13};
+  std::size_t victims = 0;
+  for (; sweep.next(); ++victims) {
+    SteppedChild victim{[] { count(40); }};
+    sweep.advance(victim);
+    victim.kill();
+  }
+  EXPECT_EQ(sweep.progress(), SteppedChild::Progress::ended);
+  EXPECT_EQ(sweep.instructions(), 13 * (victims - 1));
+}
+
+TEST(Sweep, tries_again_when_a_victim_goes_another_way) {
+  Sweep sweep;
+  std::size_t longest = 0;
+  for (int turn = 0; sweep.next(); ++turn) {
+    SteppedChild victim{[&] { turn % 2 == 0 ? count(9) : static_cast<void>(::getppid()); }};
+    sweep.advance(victim);
+    victim.kill();
+    longest = std::max(longest, sweep.instructions());
+  }
+  EXPECT_EQ(sweep.progress(), SteppedChild::Progress::ended);
+  EXPECT_EQ(sweep.instructions(), longest);
+}
+
+TEST(Sweep, ends_in_a_sleep) {
+  Gate gate;
+  Sweep sweep;
+  while (sweep.next()) {
+    SteppedChild victim{[&] { gate.wait(); }};
+    sweep.advance(victim);
+    victim.kill();
+  }
+  EXPECT_EQ(sweep.progress(), SteppedChild::Progress::asleep);
 }
 
 }  // namespace
