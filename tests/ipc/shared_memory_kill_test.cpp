@@ -35,6 +35,7 @@ using test::Forked;
 using test::Gate;
 using test::kill_at_every_instruction;
 using test::shared_name;
+using test::stride_unless_torture;
 
 struct Board {
   static constexpr int kWhole = 1234567;
@@ -198,7 +199,8 @@ TEST(NamedMemoryKill, may_be_opened_whenever_who_begins_it_anew_died) {
         }};
         ASSERT_EQ(survivor.wait(), exited(0)) << "step " << i;
         leave_a_dead_one(name, kForAll);
-      });
+      },
+      stride_unless_torture(5));
   EXPECT_GT(instructions, 1000U);
   RecordProperty("instructions", static_cast<int>(instructions));
   remove_named_segment(name);

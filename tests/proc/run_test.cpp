@@ -157,7 +157,7 @@ TEST(Run, works_with_the_standard_descriptors_closed) {
 
 TEST(Run, notices_the_end_of_a_program_whenever_it_ends) {
   const auto run_silent_program = [] {
-    run(shell("exec >&- 2>&-; exec sleep 0.05"));
+    run({"sleep", "0.05"}, {.redirections = {Redirection::null(1), Redirection::null(2)}});
     return 0;
   };
   const auto end_program = [](pid_t runner) {

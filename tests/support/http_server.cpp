@@ -123,13 +123,16 @@ proc::ExitStatus HttpServer::stop(int signal_number) {
   return process_.wait();
 }
 
+// A client that fetches a tree takes longer than a single wait; the watchdog comes after it.
+constexpr std::chrono::seconds kLongestRun{50};
+
 HttpdRun run_program(const std::vector<std::string>& argv, proc::ChildOptions options) {
   const TempDir folder;
   options.die_with_parent = true;
   options.redirections = {Redirection::null(0), Redirection::file(1, folder.path() / "out"),
                           Redirection::file(2, folder.path() / "err")};
   auto process = proc::Process::spawn(argv, options);
-  if (!process.wait_for(kPatience)) process.signal(SIGKILL);
+  if (!process.wait_for(kLongestRun)) process.signal(SIGKILL);
   return {.status = process.wait(),
           .output = read_file(folder.path() / "out"),
           .errors = read_file(folder.path() / "err")};
