@@ -98,7 +98,6 @@ TEST(BroadcastKill, of_a_writer_at_any_instruction_of_publish_stops_nobody) {
       });
   EXPECT_GT(instructions, 100U);
   EXPECT_GT(messages.takeovers(), 30U);
-  RecordProperty("instructions", static_cast<int>(instructions));
 }
 
 TEST(BroadcastKill, of_a_reader_at_any_instruction_costs_nobody_anything) {

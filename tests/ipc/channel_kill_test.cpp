@@ -46,7 +46,6 @@ TEST(ChannelKill, has_a_large_message_whole_or_not_at_all_whenever_its_sender_di
       });
   EXPECT_GT(instructions, 100U);
   EXPECT_GT(sent, 0U);
-  RecordProperty("instructions", static_cast<int>(instructions));
 }
 
 TEST(ChannelKill, loses_at_most_the_large_message_that_a_dead_receiver_had) {
@@ -83,7 +82,6 @@ TEST(ChannelKill, loses_at_most_the_large_message_that_a_dead_receiver_had) {
       stride_unless_torture(53));
   EXPECT_GT(instructions, 200U);
   EXPECT_GT(lost, 0U);
-  RecordProperty("instructions", static_cast<int>(instructions));
 }
 
 }  // namespace

@@ -45,7 +45,6 @@ TEST(FileLockKill, is_free_whenever_its_holder_died) {
     mine.unlock();
   });
   EXPECT_GT(instructions, 100U);
-  RecordProperty("instructions", static_cast<int>(instructions));
 }
 
 // A reader is there. The victim makes its own view of the FIFO, writes and leaves.
@@ -76,7 +75,6 @@ TEST(FifoKill, carries_on_whenever_a_writer_died) {
     ASSERT_TRUE(text == "survivor" || text == "victim|survivor") << "step " << i << text;
   });
   EXPECT_GT(instructions, 200U);
-  RecordProperty("instructions", static_cast<int>(instructions));
 }
 
 TEST(FifoKill, may_be_used_whenever_its_maker_died) {
@@ -96,7 +94,6 @@ TEST(FifoKill, may_be_used_whenever_its_maker_died) {
     ::unlink(path.c_str());  // for the next victim
   });
   EXPECT_GT(instructions, 100U);
-  RecordProperty("instructions", static_cast<int>(instructions));
 }
 
 // The victim sends one message and receives one.
@@ -129,7 +126,6 @@ TEST(MessageQueueKill, loses_at_most_a_message_of_the_dead) {
       },
       stride_unless_torture(kStride));
   EXPECT_GT(instructions, 100U);
-  RecordProperty("instructions", static_cast<int>(instructions));
   MessageQueue::unlink(name);
 }
 

@@ -82,10 +82,6 @@ std::string place_of(const Sweep& sweep) {
   return "killed after " + std::to_string(sweep.instructions()) + " instructions";
 }
 
-void record(const Sweep& sweep) {
-  testing::Test::RecordProperty("instructions", static_cast<int>(sweep.instructions()));
-}
-
 // Kills a victim after each instruction of `operation`, each time after `begin`.
 void kill_within(const Action& begin, const Action& operation, const Action& survive,
                  std::size_t stride = 1) {
@@ -102,7 +98,6 @@ void kill_within(const Action& begin, const Action& operation, const Action& sur
     if (testing::Test::HasFailure()) return;
   }
   EXPECT_EQ(sweep.progress(), Progress::ended);
-  record(sweep);
 }
 
 // The victim says when the others shall fall asleep, and is killed after each instruction from
@@ -132,7 +127,6 @@ void kill_within(const Handover& scene, std::size_t stride = stride_unless_tortu
     scene.help();
     for (Forked& other : others) ASSERT_EQ(other.wait(), exited(0));
   }
-  record(sweep);
 }
 
 // The victim waits beside the others, is held after every so many instructions or in its sleep
@@ -163,7 +157,6 @@ void kill_within(const Waiting& scene, std::size_t stride) {
     for (Forked& other : others) ASSERT_EQ(other.wait(), exited(0));
   }
   EXPECT_EQ(sweep.progress(), Progress::asleep);
-  record(sweep);
 }
 
 template <typename Lock>

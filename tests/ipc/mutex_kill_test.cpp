@@ -101,7 +101,6 @@ TEST(MutexKill, leaves_no_lock_behind_at_any_instruction) {
   std::size_t instructions = 0;
   EXPECT_EQ(count_stuck<Mutex>(instructions), 0U);
   EXPECT_GT(instructions, 50U);
-  RecordProperty("instructions", static_cast<int>(instructions));
 }
 
 TEST(MutexKill, control_of_a_mutex_that_is_not_robust_goes_red) {
@@ -150,7 +149,6 @@ TEST(MutexKill, forgets_no_waiter_when_another_dies_at_any_instruction) {
     victim.kill();
     EXPECT_EQ(other.wait(), exited(0));
   }
-  RecordProperty("instructions", static_cast<int>(sweep.instructions()));
 }
 
 // The wake-up that gets lost: an owner with a waiter has freed the lock, but not yet woken anybody,

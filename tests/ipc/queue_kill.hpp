@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <cstdlib>
 #include <functional>
 #include <optional>
 #include <string>
@@ -59,8 +58,7 @@ struct Toll {
 template <typename T>
 Toll kill_in(const QueueOptions& options, const std::function<void(Queue<T>&)>& prepare,
              const std::function<void(Queue<T>&)>& operation,
-             const std::function<bool(Queue<T>&)>& survive = goes_on<T>, std::size_t stride = 1) {
-  const bool thorough = std::getenv("PROCPOOL_TORTURE") != nullptr;
+             const std::function<bool(Queue<T>&)>& survive = goes_on<T>) {
   Toll toll;
   std::optional<Queue<T>> queue;
   const auto renew = [&] {
@@ -75,8 +73,7 @@ Toll kill_in(const QueueOptions& options, const std::function<void(Queue<T>&)>& 
                                                         ++toll.kills;
                                                         if (!survive(*queue)) ++toll.stuck;
                                                         renew();
-                                                      },
-                                                      thorough ? 1 : stride);
+                                                      });
   return toll;
 }
 

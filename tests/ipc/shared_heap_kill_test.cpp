@@ -123,7 +123,6 @@ TEST(SharedHeapKill, at_any_instruction_of_an_insertion_is_told_or_did_no_harm) 
   EXPECT_GT(toll.broken, 20);
   EXPECT_GT(toll.before, 0);
   EXPECT_GT(toll.after, 0);
-  RecordProperty("instructions", static_cast<int>(toll.instructions));
 }
 
 TEST(SharedHeapKill, at_any_instruction_of_an_erasure_is_told_or_did_no_harm) {
@@ -136,7 +135,6 @@ TEST(SharedHeapKill, at_any_instruction_of_an_erasure_is_told_or_did_no_harm) {
               before, after, 67);
   EXPECT_GT(toll.broken, 20);
   EXPECT_GT(toll.after, 0);
-  RecordProperty("instructions", static_cast<int>(toll.instructions));
 }
 
 TEST(SharedHeapKill, at_any_instruction_of_growing_is_told_or_did_no_harm) {
@@ -146,7 +144,6 @@ TEST(SharedHeapKill, at_any_instruction_of_growing_is_told_or_did_no_harm) {
       [](SharedHeap& heap) { heap.lock().map<int, heap::string>("names").at(2).reserve(200'000); },
       same, same, 67);
   EXPECT_GT(toll.broken, 10);
-  RecordProperty("instructions", static_cast<int>(toll.instructions));
 }
 
 TEST(SharedHeapKill, at_any_instruction_of_naming_an_object_is_told_or_did_no_harm) {
@@ -180,7 +177,6 @@ TEST(SharedHeapKill, at_any_instruction_of_a_reset_is_told_or_leaves_it_empty) {
   EXPECT_GT(toll.broken, 10);
   EXPECT_GT(toll.before, 2);
   EXPECT_GT(toll.after, 0);
-  RecordProperty("instructions", static_cast<int>(toll.instructions));
 }
 
 TEST(SharedHeapKill, at_any_instruction_of_taking_over_leaves_it_to_the_next) {

@@ -123,7 +123,6 @@ TEST(NamedMemoryKill, may_be_opened_whenever_its_only_user_died) {
     ASSERT_EQ(board->users, 0) << "step " << i << ": what the dead left is replaced";
   });
   EXPECT_GT(instructions, 1000U);
-  RecordProperty("instructions", static_cast<int>(instructions));
 }
 
 TEST(NamedMemoryKill, stays_whole_for_others_whenever_one_user_died) {
@@ -140,7 +139,6 @@ TEST(NamedMemoryKill, stays_whole_for_others_whenever_one_user_died) {
     ASSERT_EQ(board->users, same->users) << "step " << i << ": it is the same one";
   });
   EXPECT_GT(instructions, 500U);
-  RecordProperty("instructions", static_cast<int>(instructions));
 }
 
 void leave_a_dead_one(const std::string& name, const SharedMemoryOptions& options) {
@@ -169,7 +167,6 @@ TEST(NamedMemoryKill, may_be_opened_whenever_who_removes_a_dead_one_died) {
     leave_a_dead_one(name, {});
   });
   EXPECT_GT(instructions, 300U);
-  RecordProperty("instructions", static_cast<int>(instructions));
   remove();
 }
 
@@ -202,7 +199,6 @@ TEST(NamedMemoryKill, may_be_opened_whenever_who_begins_it_anew_died) {
       },
       stride_unless_torture(5));
   EXPECT_GT(instructions, 1000U);
-  RecordProperty("instructions", static_cast<int>(instructions));
   remove_named_segment(name);
 }
 

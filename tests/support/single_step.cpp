@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iostream>
 #include <string>
 
 #include "ipc/base/deadline.hpp"
@@ -183,9 +184,13 @@ bool Sweep::next() {
     lost_ = false;  // this one again, step by step
     return true;
   }
-  if (progress_ != SteppedChild::Progress::inside) return false;
-  count_ += stride_;
-  return true;
+  if (progress_ == SteppedChild::Progress::inside) {
+    count_ += stride_;
+    return true;
+  }
+  std::cout << "[  FIGURES ] " << count_ / stride_ + 1 << " victims, after 0 to " << count_
+            << " instructions" << std::endl;
+  return false;
 }
 
 void Sweep::advance(SteppedChild& victim) {

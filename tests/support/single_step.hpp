@@ -59,7 +59,8 @@ class Sweep {
  public:
   explicit Sweep(std::size_t stride = 1) : stride_{stride} {}
 
-  bool next();  // whether there is an instruction left that has not been tried
+  // Whether there is an instruction left that has not been tried. If not, prints how many were.
+  bool next();
 
   // Lets a victim that stands where the others stood execute so many instructions as it is its
   // turn to.
