@@ -18,10 +18,10 @@ Lives latest_series(Lives lives, milliseconds stable_after) {
 bool too_intense(const RestartPolicy::Intensity& intensity, Lives series) {
   const auto at_most = static_cast<std::size_t>(std::max(intensity.at_most, 0));
   if (series.size() <= at_most) return false;
-  milliseconds running{0};
+  milliseconds left = intensity.within;
   for (const milliseconds life : series.last(at_most)) {
-    running += life;
-    if (running > intensity.within) return false;
+    if (life > left) return false;
+    left -= life;
   }
   return true;
 }
