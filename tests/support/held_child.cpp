@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 
@@ -54,7 +56,8 @@ Held hold_at_system_call(std::size_t nth, const std::function<int()>& operation,
   const bool held = stop != 0;
   if (held) {
     meanwhile(child.pid());
-    request(PTRACE_DETACH, child.pid());
+    const bool killed = ::ptrace(PTRACE_DETACH, child.pid(), nullptr, nullptr) < 0;
+    if (killed && errno != ESRCH) throw_errno("ptrace", "DETACH");
   }
   return {.held = held, .ending = child.wait()};
 }

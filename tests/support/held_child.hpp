@@ -20,8 +20,8 @@ struct Held {
 };
 
 // Forks a child for the operation, whose result is its exit code, and stops it (ptrace(2),
-// PTRACE_SYSCALL) where it enters its nth system call, counted from 0. Calls `meanwhile`, lets the
-// child go on, and waits for its end. Children of the child run freely.
+// PTRACE_SYSCALL) where it enters its nth system call, counted from 0. Calls `meanwhile`, which may
+// kill it, lets the child go on, and waits for its end. Children of the child run freely.
 Held hold_at_system_call(std::size_t nth, const std::function<int()>& operation,
                          const std::function<void(pid_t)>& meanwhile);
 
