@@ -142,18 +142,22 @@ void Barrier::abort() noexcept {
   changes_.notify_all();
 }
 
-// Broken first: a dead party whose place is free already is missed by nobody.
+// In one step if nobody has died, so that whoever is told may come again at once. Otherwise it is
+// broken first: a dead party whose place is free already is missed by nobody.
 void Barrier::reset() {
   const std::uint64_t round = round_of(state_.load());
-  break_round(round);
-  for (auto& place : places()) {
-    std::uint64_t word = place.load();
-    if (Owner{word} != kNobody && Owner{word}.thread_is_dead()) {
-      place.compare_exchange_strong(word, 0);
+  const auto is_dead = [](Owner party) { return party != kNobody && party.thread_is_dead(); };
+  const auto all = places();
+  if (std::any_of(all.begin(), all.end(),
+                  [&](const auto& place) { return is_dead(Owner{place.load()}); })) {
+    break_round(round);
+    for (auto& place : all) {
+      std::uint64_t word = place.load();
+      if (is_dead(Owner{word})) place.compare_exchange_strong(word, 0);
     }
   }
   std::uint64_t state = state_.load();
-  while (round_of(state) == round && (state & kBroken) != 0 &&
+  while (round_of(state) == round &&
          !state_.compare_exchange_weak(state, state_of(round + 1, ended_round_of(state)))) {
   }
   changes_.notify_all();
