@@ -26,12 +26,6 @@ void require_detachable(const std::string& name, const ChildOptions& options) {
   }
 }
 
-int above_all(const std::vector<Redirection>& redirections) {
-  int highest = STDERR_FILENO;
-  for (const Redirection& to : redirections) highest = std::max(highest, to.target);
-  return highest + 1;
-}
-
 // The two ends between the caller and the process in between, which a forked function does not
 // keep.
 struct Link {
@@ -81,13 +75,13 @@ ProcessId detach(const std::string& name, Link& link, Start start) {
 ProcessId spawn_detached(const std::vector<std::string>& argv, const ChildOptions& options) {
   const std::string name = options.name.empty() && !argv.empty() ? argv.front() : options.name;
   require_detachable(name, options);
-  Link link{above_all(options.redirections)};
+  Link link{detail::first_free_of(options.redirections)};
   return detach(name, link, [&] { return Process::spawn(argv, options); });
 }
 
 ProcessId fork_detached(const std::function<int()>& body, const ChildOptions& options) {
   require_detachable(options.name, options);
-  Link link{above_all(options.redirections)};
+  Link link{detail::first_free_of(options.redirections)};
   const auto without_link = [&] {
     link.close();
     return body();

@@ -37,6 +37,9 @@ detail::TaskBoard::Size size_of(const PoolOptions& options) {
   if (options.queue_capacity < 1 || options.queue_capacity > kMostTasks) {
     throw Error{"make", "pool", "its queue must have room for 1 to 4194304 tasks"};
   }
+  if (options.most_tasks == 0U || options.most_resident_bytes == 0U) {
+    throw Error{"make", "pool", "a worker must be allowed one task, and some memory"};
+  }
   return {.workers = static_cast<std::uint32_t>(workers),
           .records = std::bit_ceil(options.queue_capacity)};
 }

@@ -50,7 +50,8 @@ struct PoolOptions {
   std::vector<ExceptionType>
       exceptions{};  // that come back as themselves, beside the standard ones
 
-  // A worker is replaced after so many calls, or, after a task, when it has more memory resident.
+  // A worker is replaced after so many calls, or, after a task, when it has more memory resident; 1
+  // or more. Unset: never.
   std::optional<std::uint64_t> most_tasks{};
   std::optional<std::uint64_t> most_resident_bytes{};
 

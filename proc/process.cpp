@@ -30,6 +30,7 @@ namespace procpool::proc {
 namespace {
 
 using detail::ChildPlan;
+using detail::first_free_of;
 using detail::move_above;
 
 void require_reapable(const char* operation, const std::string& name) {
@@ -105,14 +106,6 @@ std::vector<unsigned long> bits_of(const std::vector<int>& cpus) {
     bits[index / kWord] |= 1UL << index % kWord;
   }
   return bits;
-}
-
-int first_free_of(const std::vector<Redirection>& redirections) {
-  int highest = STDERR_FILENO;
-  for (const Redirection& redirection : redirections) {
-    highest = std::max(highest, redirection.target);
-  }
-  return highest + 1;
 }
 
 std::vector<char*> pointers_to(const std::vector<std::string>& strings) {

@@ -1,5 +1,6 @@
 #include "proc/supervisor.hpp"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 #include "ipc/base/io.hpp"
 #include "ipc/pipe.hpp"
 #include "ipc/shared.hpp"
+#include "proc/detail/move_above.hpp"
 
 namespace procpool::proc {
 namespace {
@@ -264,8 +266,14 @@ void Supervisor::look_for_life_at(Child& child, Deadline next) {
 
 void Supervisor::fork_child(Child& child) {
   child.slot = free_slot();
-  auto [reader, writer] = ipc::make_pipe();
+  auto [reader, end] = ipc::make_pipe();
   set_blocking(reader.fd(), Blocking::no);
+
+  // The child's own descriptors, out of the way of what its redirections put there.
+  const int floor = detail::first_free_of(child.spec.options.redirections);
+  UniqueFd writer = detail::move_above(end.release(), floor);
+  const UniqueFd life{::fcntl(life_reader_.fd(), F_DUPFD_CLOEXEC, floor)};
+  if (!life.valid()) throw_errno("fcntl(F_DUPFD_CLOEXEC)", "life pipe");
 
   if (child.spec.alive_within) child.life.emplace();
 
@@ -273,13 +281,13 @@ void Supervisor::fork_child(Child& child) {
   if (options.name.empty()) options.name = child.spec.name;
   auto& keep = options.keep_only ? *options.keep_only : options.keep_only.emplace();
   keep.push_back(writer.fd());
-  keep.push_back(life_reader_.fd());
+  keep.push_back(life.fd());
 
   Process process = Process::fork(
       [&] {
         ChildContext context;
-        context.readiness_ = writer.release();
-        context.life_fd_ = life_reader_.fd();
+        context.readiness_ = std::move(writer);
+        context.life_fd_ = life.fd();
         context.slot_ = child.slot;
         context.generation_ = child.generation;
         context.alive_within_ = child.spec.alive_within;

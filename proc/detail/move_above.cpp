@@ -1,7 +1,9 @@
 #include "proc/detail/move_above.hpp"
 
 #include <fcntl.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "ipc/base/error.hpp"
@@ -13,6 +15,14 @@ UniqueFd move_above(UniqueFd fd, int floor) {
   UniqueFd moved{::fcntl(fd.fd(), F_DUPFD_CLOEXEC, floor)};
   if (!moved.valid()) throw_errno("fcntl(F_DUPFD_CLOEXEC)", std::to_string(fd.fd()));
   return moved;
+}
+
+int first_free_of(std::span<const Redirection> redirections) noexcept {
+  int highest = STDERR_FILENO;
+  for (const Redirection& redirection : redirections) {
+    highest = std::max(highest, redirection.target);
+  }
+  return highest + 1;
 }
 
 }  // namespace procpool::proc::detail

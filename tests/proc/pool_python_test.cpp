@@ -20,6 +20,7 @@
 
 #include "ipc/base/error.hpp"
 #include "ipc/shared.hpp"
+#include "proc/cpu_count.hpp"
 #include "proc/pool.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/sanitizers.hpp"
@@ -345,6 +346,64 @@ TEST_F(PoolLikePython, terminating_does_not_wait_for_what_is_left) {
   for (int i = 0; i < 1000; ++i) tasks.push_back(pool.submit(&wait_for_go));
   pool.terminate();
   for (auto& task : tasks) EXPECT_THROW(task.get(), Cancelled);
+}
+
+TEST_F(PoolLikePython, a_worker_that_is_to_do_no_task_at_all_is_refused) {
+  PoolOptions no_tasks;
+  no_tasks.most_tasks = 0;
+  EXPECT_THROW(Pool{no_tasks}, Error);
+  PoolOptions no_memory;
+  no_memory.most_resident_bytes = 0;
+  EXPECT_THROW(Pool{no_memory}, Error);
+}
+
+TEST_F(PoolLikePython, as_many_workers_as_there_are_processors_unless_it_is_told) {
+  Pool pool;
+  EXPECT_TRUE(eventually([&] {
+    pool.step();
+    return pool.worker_pids().size() == static_cast<std::size_t>(available_cpus());
+  }));
+}
+
+TEST_F(PoolLikePython, what_is_done_comes_from_as_completed_before_it_has_no_time_left) {
+  Pool pool{2};
+  std::vector<Future<void>> tasks;
+  tasks.push_back(pool.submit(&wait_for_go));
+  tasks.push_back(pool.submit([] {}));
+  ASSERT_TRUE(tasks[1].wait_until(Deadline::never()));
+  std::vector<std::ptrdiff_t> seen;
+  EXPECT_THROW(
+      {
+        for (auto& task : as_completed(tasks, Deadline::now())) {
+          seen.push_back(&task - tasks.data());
+        }
+      },
+      Error);
+  EXPECT_EQ(seen, std::vector<std::ptrdiff_t>{1});
+  (*signals)->go = true;
+}
+
+TEST_F(PoolLikePython, what_comes_then_learns_of_what_was_settled_before) {
+  Pool pool{1};
+  auto failed = pool.submit([]() -> int { throw std::out_of_range{"x"}; });
+  ASSERT_TRUE(failed.wait_until(Deadline::never()));
+  EXPECT_THROW(std::move(failed).then([](int n) { return n; }).get(), std::out_of_range);
+  auto done = pool.submit(&square, 3);
+  ASSERT_TRUE(done.wait_until(Deadline::never()));
+  auto throws = std::move(done).then([](int) -> int { throw std::length_error{"y"}; });
+  EXPECT_THROW(throws.get(), std::length_error);
+}
+
+TEST_F(PoolLikePython, a_map_is_begun_before_it_is_read) {
+  Pool pool{2};
+  auto results = pool.map(
+      [](int n) {
+        ++(*signals)->begun;
+        return n;
+      },
+      numbers_up_to(10), {.chunk = 1});
+  EXPECT_TRUE(eventually([] { return (*signals)->begun == 10; }));
+  EXPECT_EQ(results.get(), numbers_up_to(10));
 }
 
 }  // namespace

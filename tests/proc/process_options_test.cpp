@@ -367,5 +367,22 @@ TEST(Process, closes_descriptors_at_once_however_high_they_may_be) {
   EXPECT_EQ(child.wait(), ExitStatus::exited(0));
 }
 
+TEST(Process, tells_what_its_child_has_used) {
+  constexpr long kMicroseconds = 30'000;
+  const auto time_used = [](const rusage& usage) {
+    return usage.ru_utime.tv_sec * 1'000'000 + usage.ru_utime.tv_usec;
+  };
+  Process child = Process::fork([&] {
+    rusage usage{};
+    while (time_used(usage) < kMicroseconds) ::getrusage(RUSAGE_SELF, &usage);
+    return 0;
+  });
+  EXPECT_FALSE(child.usage()) << "it is not reaped yet";
+  EXPECT_EQ(child.wait(), ExitStatus::exited(0));
+  ASSERT_TRUE(child.usage());
+  EXPECT_GE(time_used(*child.usage()), kMicroseconds);
+  EXPECT_GT(child.usage()->ru_maxrss, 0);
+}
+
 }  // namespace
 }  // namespace procpool::proc
