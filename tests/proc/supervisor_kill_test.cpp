@@ -1,6 +1,6 @@
 // Supervisors whose children are killed at random, and which are killed themselves.
 //
-// Each storm lasts PROCPOOL_STORM_SECONDS (1).
+// Each storm lasts PROCPOOL_STORM_SECONDS (1), and as long as it takes to kill often enough.
 #include <poll.h>
 #include <signal.h>
 
@@ -89,7 +89,7 @@ TEST_F(SupervisorStorm,
   Supervisor& supervisor = watched.supervisor;
   watched.start(workers(kWorkers), terminate, any_policy());
   std::ptrdiff_t kills = 0;
-  for (const Deadline end = Deadline::in(storm_length()); !end.expired();) {
+  for (const Deadline end = Deadline::in(storm_length()); kills < 50 || !end.expired();) {
     const std::size_t choice = random_below(20);
     if (choice == 0) {
       supervisor.start_generation(workers(kWorkers), terminate, any_policy());
@@ -105,7 +105,6 @@ TEST_F(SupervisorStorm,
     wait_ready(supervisor.fd(), POLLIN, Deadline::in(std::chrono::milliseconds{random_below(3)}));
     supervisor.step();
   }
-  EXPECT_GT(kills, 10);
   EXPECT_EQ(watched.count(Kind::gave_up) + watched.count(Kind::generation_gave_up), 0);
 
   watched.start(workers(kWorkers), terminate);
@@ -139,7 +138,7 @@ std::vector<ChildSpec> a_family() {
 
 TEST_F(SupervisorStorm, in_which_the_supervisor_is_killed_leaves_nothing) {
   int rounds = 0;
-  for (const Deadline end = Deadline::in(storm_length()); !end.expired(); ++rounds) {
+  for (const Deadline end = Deadline::in(storm_length()); rounds < 5 || !end.expired(); ++rounds) {
     const GenerationPolicy policy = any_policy();
     Gate begun;
     Forked master{[&] {
@@ -158,7 +157,6 @@ TEST_F(SupervisorStorm, in_which_the_supervisor_is_killed_leaves_nothing) {
     EXPECT_EQ(master.wait(), test::killed_by(SIGKILL));
     ASSERT_TRUE(test::await_no_children()) << "round " << rounds;
   }
-  EXPECT_GT(rounds, 2);
   RecordProperty("rounds", rounds);
 }
 
