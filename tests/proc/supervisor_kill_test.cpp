@@ -171,7 +171,7 @@ TEST_F(SupervisorStorm, in_which_the_supervisor_is_killed_at_any_system_call_lea
     watched.step_until_told(Kind::ready, 4);
     return 0;
   };
-  const std::size_t stride = test::stride_unless_torture(test::kSanitized ? 29 : 5);
+  const std::size_t stride = test::stride_unless_torture(test::kSanitized ? 9 : 3);
   std::size_t kills = 0;
   for (std::size_t nth = 0;; nth += stride) {
     const test::Held held =
