@@ -21,7 +21,6 @@
 #include "ipc/base/io.hpp"
 #include "ipc/base/unique_fd.hpp"
 #include "servers/http/etag.hpp"
-#include "servers/http/http_date.hpp"
 #include "servers/http/target.hpp"
 
 namespace procpool::http {
@@ -76,11 +75,6 @@ std::string read_whole(int file, std::uint64_t size) {
   return body;
 }
 
-void append_http_date(std::time_t time, std::string& out) {
-  const HttpDate date = format_http_date(time);
-  out.append(date.data(), date.size());
-}
-
 constexpr auto kFreshness = std::chrono::seconds{1};
 constexpr std::size_t kMostInMemory = std::size_t{32} << 10;  // larger files are sent from the file
 constexpr std::size_t kCacheSize = std::size_t{32} << 20;     // bytes of all entries
@@ -93,7 +87,6 @@ std::size_t cost_of_descriptor() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) throw_errno("getrlimit");
   return kCacheSize / std::clamp<rlim_t>(limit.rlim_cur / 8, 1, kMostDescriptors);
 }
-// what an open file counts for in that
 
 class FileSite {
  public:
@@ -239,16 +232,14 @@ FileSite::Found FileSite::open(std::string name) const {
 }
 
 PagePtr FileSite::load(Found found) const {
-  std::string fields{"Content-Type: "};
-  fields.append(types_.of(found.name)).append("\r\nLast-Modified: ");
-  append_http_date(std::min(found.facts.st_mtim.tv_sec, std::time(nullptr)), fields);
-  fields.append("\r\nETag: ");
-  append_etag(found.facts, fields);
-  fields.append("\r\n");
+  Representation what{.content_type = std::string{types_.of(found.name)},
+                      .etag = {},
+                      .last_modified = std::min(found.facts.st_mtim.tv_sec, std::time(nullptr))};
+  append_etag(found.facts, what.etag);
 
   const auto size = static_cast<std::uint64_t>(found.facts.st_size);
-  if (size > kMostInMemory) return make_file_page(fields, std::move(found.file), size);
-  return make_page(Status::ok, fields, read_whole(found.file.fd(), size));
+  if (size > kMostInMemory) return make_page(std::move(what), std::move(found.file), size);
+  return make_page(std::move(what), read_whole(found.file.fd(), size));
 }
 
 PagePtr FileSite::remember(std::string_view path, PagePtr page, const Version& version) {

@@ -100,8 +100,7 @@ net::Task<> Protocol::serve(Stream stream) {
           break;
         case Step::file: {
           const PagePtr page = std::exchange(work->file_page, nullptr);
-          const IoResult sent =
-              co_await stream.send_file(page->file->fd(), 0, page->size, limits_.send_timeout);
+          const IoResult sent = co_await send_pieces(stream, *page);
           count(work->request, page->status, sent.bytes, client);
           if (sent.failed()) co_return;
           step = after_answer(*work);
@@ -175,7 +174,7 @@ PagePtr Protocol::page_for(const Request& request) const {
       return make_error_page(Status::method_not_allowed, kAllow);
   }
   try {
-    return site_(request);
+    return select(site_(request), request, clock_.now());
   } catch (const std::exception& error) {
     worker_.log().error("{}: {}", request.target, error.what());
     return make_error_page(Status::internal_server_error);
@@ -208,6 +207,23 @@ net::Task<Protocol::Step> Protocol::read_body(Stream& stream, Workspace& work,
   }
   if (step.state == BodyReader::State::bad) co_return refuse(work, step.status, client);
   co_return answer(work, client);
+}
+
+net::Task<IoResult> Protocol::send_pieces(Stream& stream, const Page& page) {
+  IoResult all;
+  for (const FilePiece& piece : page.pieces) {
+    if (!piece.before.empty()) {
+      const auto more = piece.length > 0 ? Stream::More::yes : Stream::More::no;
+      const IoResult sent = co_await stream.write(piece.before, after(limits_.send_timeout), more);
+      all = {.bytes = all.bytes + sent.bytes, .error = sent.error};
+      if (all.failed()) co_return all;
+    }
+    const IoResult sent = co_await stream.send_file(page.file->fd(), piece.offset, piece.length,
+                                                    limits_.send_timeout);
+    all = {.bytes = all.bytes + sent.bytes, .error = sent.error};
+    if (all.failed()) co_return all;
+  }
+  co_return all;
 }
 
 net::Task<> Protocol::linger(Stream& stream, Workspace& work) {

@@ -63,6 +63,7 @@ class Protocol {
   Step after_answer(const Workspace& work) const noexcept;
   PagePtr page_for(const Request& request) const;
   net::Task<Step> read_body(net::Stream& stream, Workspace& work, std::string_view client);
+  net::Task<net::IoResult> send_pieces(net::Stream& stream, const Page& page);
   net::Task<> linger(net::Stream& stream, Workspace& work);
   void count(const Request& request, Status status, std::uint64_t bytes, std::string_view client);
 

@@ -25,6 +25,16 @@ std::optional<std::string_view> Fields::find(std::string_view name) const noexce
   return std::nullopt;
 }
 
+std::optional<std::string_view> Fields::find_only(std::string_view name) const noexcept {
+  std::optional<std::string_view> found;
+  for (const Field& field : *this) {
+    if (!equals_ignoring_case(field.name, name)) continue;
+    if (found) return std::nullopt;
+    found = field.value;
+  }
+  return found;
+}
+
 void Request::reset() noexcept {
   line = method_name = target = path = query = host = {};
   method = Method::unknown;

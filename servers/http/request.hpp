@@ -49,6 +49,9 @@ class Fields {
   // The value of the first field of this name (in any case), or nullopt.
   std::optional<std::string_view> find(std::string_view name) const noexcept;
 
+  // The same, but nullopt also when there are several of this name.
+  std::optional<std::string_view> find_only(std::string_view name) const noexcept;
+
  private:
   std::size_t size_ = 0;
   std::array<Field, kCapacity> items_;

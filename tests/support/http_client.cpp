@@ -56,14 +56,14 @@ std::size_t body_size(const Answer& answer, To to) {
   const auto length = answer.field("content-length");
   if (answer.field("transfer-encoding"))
     refuse("Transfer-Encoding", *answer.field("transfer-encoding"));
-  if (answer.status < 200 || answer.status == 204) {
+  if (answer.status < 200 || answer.status == 204 || answer.status == 304) {
     if (length) refuse("Content-Length beside a status without a body", *length);
     return 0;
   }
   if (!length || length->empty() || !std::all_of(length->begin(), length->end(), is_digit)) {
     refuse("Content-Length", length.value_or("is missing"));
   }
-  return to == To::head || answer.status == 304 ? 0 : std::stoull(*length);
+  return to == To::head ? 0 : std::stoull(*length);
 }
 
 UniqueFd connect_to(const net::Address& server) {
