@@ -32,10 +32,10 @@ constexpr int kExitBadUsage = 2;
 constexpr auto kSystemMimeTypes = "/etc/mime.types";
 
 models::Handler make_handler(models::Worker& worker, const http::Options& options) {
-  http::Site site = options.root.empty()
+  http::Site site = options.site.root.empty()
                         ? http::make_built_in_site(worker.board())
                         : http::make_file_site(
-                              options.root, http::MimeTypes::load(kSystemMimeTypes), worker.loop());
+                              options.site, http::MimeTypes::load(kSystemMimeTypes), worker.loop());
   auto protocol =
       std::make_shared<http::Protocol>(worker, std::move(site), options.access_log,
                                        http::Limits{.max_body = options.max_body,

@@ -1,10 +1,8 @@
 #include "servers/http/file_site.hpp"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,49 +18,14 @@
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/base/unique_fd.hpp"
+#include "servers/http/accept_encoding.hpp"
+#include "servers/http/beneath.hpp"
 #include "servers/http/etag.hpp"
+#include "servers/http/gzip.hpp"
 #include "servers/http/target.hpp"
 
 namespace procpool::http {
 namespace {
-
-// EAGAIN: a rename somewhere in the tree raced with the look-up, openat2(2).
-constexpr int kMostRaces = 128;
-
-UniqueFd open_beneath(int root, const std::string& name) {
-  open_how how{};
-  how.flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  long fd = -1;
-  for (int tries = 0; tries < kMostRaces; ++tries) {
-    fd = ::syscall(SYS_openat2, root, name.c_str(), &how, sizeof how);
-    if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
-  }
-  return UniqueFd{static_cast<int>(fd)};
-}
-
-Status status_of(int error) noexcept {
-  switch (error) {
-    case ENOENT:
-    case ENOTDIR:
-    case ENAMETOOLONG:
-      return Status::not_found;
-    case EACCES:
-    case EPERM:
-    case EXDEV:  // it leads out of the root
-    case ELOOP:
-    case ENXIO:  // a socket
-    case ENODEV:
-      return Status::forbidden;
-    case EMFILE:
-    case ENFILE:
-    case ENOMEM:
-    case EAGAIN:
-      return Status::service_unavailable;
-    default:
-      return Status::internal_server_error;
-  }
-}
 
 PagePtr page_of(Status status) {
   if (status == Status::service_unavailable) return make_error_page(status, "Retry-After: 1\r\n");
@@ -70,6 +33,7 @@ PagePtr page_of(Status status) {
 }
 
 std::string read_whole(int file, std::uint64_t size) {
+  if (::lseek(file, 0, SEEK_SET) < 0) throw_errno("lseek", "file");
   std::string body(size, '\0');
   body.resize(read_full(file, std::as_writable_bytes(std::span{body}), "file"));
   return body;
@@ -88,48 +52,102 @@ std::size_t cost_of_descriptor() {
   return kCacheSize / std::clamp<rlim_t>(limit.rlim_cur / 8, 1, kMostDescriptors);
 }
 
+// Smaller ones gain nothing by gzip; compressing a larger one would keep others waiting.
+constexpr std::uint64_t kLeastToCompress = 256;
+constexpr std::uint64_t kMostToCompress = std::uint64_t{1} << 20;
+
+// A segment that begins with '.', but for RFC 8615's.
+bool is_hidden(std::string_view name) noexcept {
+  constexpr std::string_view kWellKnown = ".well-known";
+  if (name == ".") return false;
+  if (name == kWellKnown || name.starts_with(".well-known/")) name.remove_prefix(kWellKnown.size());
+  return name.starts_with('.') || name.find("/.") != name.npos;
+}
+
+// What of a file must be the same for its page to be still true.
+struct Version {
+  static Version of(const struct stat& facts) noexcept {
+    return {.device = facts.st_dev,
+            .inode = facts.st_ino,
+            .size = facts.st_size,
+            .modified = facts.st_mtim,
+            .changed = facts.st_ctim};
+  }
+  bool same_as(const Version& other) const noexcept {
+    return device == other.device && inode == other.inode && size == other.size &&
+           modified.tv_sec == other.modified.tv_sec && modified.tv_nsec == other.modified.tv_nsec &&
+           changed.tv_sec == other.changed.tv_sec && changed.tv_nsec == other.changed.tv_nsec;
+  }
+
+  dev_t device = 0;
+  ino_t inode = 0;
+  off_t size = 0;
+  timespec modified{};
+  timespec changed{};
+};
+
+bool is_before(const timespec& left, const timespec& right) noexcept {
+  return left.tv_sec != right.tv_sec ? left.tv_sec < right.tv_sec : left.tv_nsec < right.tv_nsec;
+}
+
+std::string gzip_etag(std::string_view etag) {
+  etag.remove_suffix(1);
+  return std::string{etag}.append("-gzip\"");
+}
+
 class FileSite {
  public:
-  FileSite(const std::string& root, MimeTypes types, const Loop& loop);
+  FileSite(const SiteSettings& settings, MimeTypes types, const Loop& loop);
 
   PagePtr operator()(const Request& request);
 
  private:
-  // What of a file must be the same for its page to be still true.
-  struct Version {
-    static Version of(const struct stat& facts) noexcept;
-    dev_t device = 0;
-    ino_t inode = 0;
-    off_t size = 0;
-    timespec modified{};
-    timespec changed{};
-    bool same_as(const Version& other) const noexcept;
+  struct File {
+    UniqueFd fd{};
+    struct stat facts{};
+  };
+  struct Found {
+    Status status = Status::ok;
+    File file{};
+    std::string name{};      // relative to the root
+    std::string location{};  // of a redirection
+    File gzip{}, br{};       // its precompressed siblings, if they are valid
+  };
+
+  // One content in one coding, and the version of the file that it came from.
+  struct Variant {
+    PagePtr page = nullptr;
+    Version version{};
+
+    bool is_changed_in_place() const noexcept;
+    bool is_still(const File& file) const noexcept;
   };
   struct Entry {
     std::string path;
-    PagePtr page;
-    Version version;
+    Variant identity, gzip, br;
+    bool may_gzip;  // on the fly, when somebody asks for it
     std::size_t cost;
     Deadline::Clock::time_point checked;
+
+    bool is_changed_in_place() const noexcept;
+    bool is_still(const Found& found) const noexcept;
   };
   using Entries = std::list<Entry>;  // the most recently used first
 
-  static bool is_changed_in_place(const Entry& entry) noexcept;
-
-  struct Found {
-    Status status = Status::ok;
-    UniqueFd file{};
-    struct stat facts{};
-    std::string name{};      // relative to the root
-    std::string location{};  // of a redirection
-  };
-
   Found find(std::string_view path) const;
   Found open(std::string name) const;
-  PagePtr load(Found found) const;
-  PagePtr remember(std::string_view path, PagePtr page, const Version& version);
+  File open_sibling(const Found& found, std::string_view suffix) const;
+  Representation describe(const Found& found, const File& file, Coding coding, bool varies) const;
+  Variant load(Representation what, File file) const;
+  Entry make_entry(std::string_view path, Found found) const;
+  PagePtr negotiate(Entry& entry, const Request& request);
+  PagePtr gzip_on_the_fly(Entry& entry);
+  std::size_t cost_of(const Variant& variant) const noexcept;
+  PagePtr remember(Entry entry, const Request& request);
+  void shrink();
   void forget(Entries::iterator entry);
 
+  SiteSettings settings_;
   UniqueFd root_;
   MimeTypes types_;
   const Loop& loop_;
@@ -139,49 +157,52 @@ class FileSite {
   std::size_t cost_ = 0;
 };
 
-FileSite::Version FileSite::Version::of(const struct stat& facts) noexcept {
-  return {.device = facts.st_dev,
-          .inode = facts.st_ino,
-          .size = facts.st_size,
-          .modified = facts.st_mtim,
-          .changed = facts.st_ctim};
-}
-
-bool FileSite::Version::same_as(const Version& other) const noexcept {
-  return device == other.device && inode == other.inode && size == other.size &&
-         modified.tv_sec == other.modified.tv_sec && modified.tv_nsec == other.modified.tv_nsec &&
-         changed.tv_sec == other.changed.tv_sec && changed.tv_nsec == other.changed.tv_nsec;
-}
-
 // What is sent from the file is what it holds now: a head that is older than that must not go
 // before it, however fresh.
-bool FileSite::is_changed_in_place(const Entry& entry) noexcept {
-  if (!entry.page->file) return false;
+bool FileSite::Variant::is_changed_in_place() const noexcept {
+  if (!page || !page->file) return false;
   struct stat facts{};
-  return ::fstat(entry.page->file->fd(), &facts) < 0 || !Version::of(facts).same_as(entry.version);
+  return ::fstat(page->file->fd(), &facts) < 0 || !Version::of(facts).same_as(version);
 }
 
-FileSite::FileSite(const std::string& root, MimeTypes types, const Loop& loop)
-    : root_{::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)},
+bool FileSite::Variant::is_still(const File& file) const noexcept {
+  if (!page || !file.fd.valid()) return !page && !file.fd.valid();
+  return version.same_as(Version::of(file.facts));
+}
+
+bool FileSite::Entry::is_changed_in_place() const noexcept {
+  return identity.is_changed_in_place() || gzip.is_changed_in_place() || br.is_changed_in_place();
+}
+
+// What was compressed on the fly is of the version that `identity` is of.
+bool FileSite::Entry::is_still(const Found& found) const noexcept {
+  return found.status == Status::ok && identity.is_still(found.file) && br.is_still(found.br) &&
+         (may_gzip ? !found.gzip.fd.valid() : gzip.is_still(found.gzip));
+}
+
+FileSite::FileSite(const SiteSettings& settings, MimeTypes types, const Loop& loop)
+    : settings_{settings},
+      root_{::open(settings.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)},
       types_{std::move(types)},
       loop_{loop} {
-  if (!root_.valid()) throw_errno("open", root);
+  if (!root_.valid()) throw_errno("open", settings.root);
 }
 
 PagePtr FileSite::operator()(const Request& request) {
   const auto known = by_path_.find(request.path);
   if (known != by_path_.end()) {
     entries_.splice(entries_.begin(), entries_, known->second);
-    const Entry& entry = *known->second;
-    if (loop_.now() - entry.checked < kFreshness && !is_changed_in_place(entry)) return entry.page;
+    Entry& entry = *known->second;
+    if (loop_.now() - entry.checked < kFreshness && !entry.is_changed_in_place())
+      return negotiate(entry, request);
   }
 
   Found found = find(request.path);
-  const Version version = Version::of(found.facts);
   if (known != by_path_.end()) {
-    if (found.status == Status::ok && version.same_as(known->second->version)) {
-      known->second->checked = loop_.now();
-      return known->second->page;
+    Entry& entry = *known->second;
+    if (entry.is_still(found)) {
+      entry.checked = loop_.now();
+      return negotiate(entry, request);
     }
     forget(known->second);
   }
@@ -192,17 +213,18 @@ PagePtr FileSite::operator()(const Request& request) {
                            std::string{"Location: "}.append(found.location).append("\r\n"));
   }
   if (found.status != Status::ok) return page_of(found.status);
-  return remember(request.path, load(std::move(found)), version);
+  return remember(make_entry(request.path, std::move(found)), request);
 }
 
 FileSite::Found FileSite::find(std::string_view path) const {
   std::string name;
   const ResolvedTarget target = resolve_target(path, name);
   if (target.status != Status::ok) return {.status = target.status};
+  if (!settings_.dot_files && is_hidden(name)) return {.status = Status::not_found};
 
   Found found = open(name);
   if (found.status != Status::ok) return found;
-  if (S_ISDIR(found.facts.st_mode)) {
+  if (S_ISDIR(found.file.facts.st_mode)) {
     if (target.ends_with_slash || name == ".") {
       found = open(std::string{name}.append("/index.html"));
       // The directory is there, what to show of it is not.
@@ -218,42 +240,132 @@ FileSite::Found FileSite::find(std::string_view path) const {
   } else if (target.ends_with_slash) {
     return {.status = Status::not_found};
   }
-  if (found.status == Status::ok && !S_ISREG(found.facts.st_mode)) found.status = Status::forbidden;
-  return found;
-}
-
-FileSite::Found FileSite::open(std::string name) const {
-  Found found{.file = open_beneath(root_.fd(), name)};
-  found.name = std::move(name);
-  if (!found.file.valid() || ::fstat(found.file.fd(), &found.facts) < 0) {
-    found.status = status_of(errno);
+  if (found.status != Status::ok) return found;
+  if (!S_ISREG(found.file.facts.st_mode)) return {.status = Status::forbidden};
+  if (settings_.precompressed) {
+    found.gzip = open_sibling(found, ".gz");
+    found.br = open_sibling(found, ".br");
   }
   return found;
 }
 
-PagePtr FileSite::load(Found found) const {
-  Representation what{.content_type = std::string{types_.of(found.name)},
-                      .etag = {},
-                      .last_modified = std::min(found.facts.st_mtim.tv_sec, std::time(nullptr))};
-  append_etag(found.facts, what.etag);
-
-  const auto size = static_cast<std::uint64_t>(found.facts.st_size);
-  if (size > kMostInMemory) return make_page(std::move(what), std::move(found.file), size);
-  return make_page(std::move(what), read_whole(found.file.fd(), size));
+FileSite::Found FileSite::open(std::string name) const {
+  Found found{.file = {.fd = open_beneath(root_.fd(), name, {.symlinks = settings_.symlinks})}};
+  found.name = std::move(name);
+  if (!found.file.fd.valid() || ::fstat(found.file.fd.fd(), &found.file.facts) < 0) {
+    found.status = status_of_errno(errno);
+  }
+  return found;
 }
 
-PagePtr FileSite::remember(std::string_view path, PagePtr page, const Version& version) {
-  const std::size_t content = page->file ? cost_of_descriptor_ : page->body.size();
-  const std::size_t cost = content + page->head.size() + path.size() + sizeof(Entry);
-  entries_.push_front({.path = std::string{path},
-                       .page = page,
-                       .version = version,
-                       .cost = cost,
-                       .checked = loop_.now()});
-  by_path_.emplace(entries_.front().path, entries_.begin());
+// One that is older than the file was made of another content.
+FileSite::File FileSite::open_sibling(const Found& found, std::string_view suffix) const {
+  Found sibling = open(std::string{found.name}.append(suffix));
+  const struct stat& facts = sibling.file.facts;
+  if (sibling.status != Status::ok || !S_ISREG(facts.st_mode) ||
+      is_before(facts.st_mtim, found.file.facts.st_mtim)) {
+    return {};
+  }
+  return std::move(sibling.file);
+}
+
+Representation FileSite::describe(const Found& found, const File& file, Coding coding,
+                                  bool varies) const {
+  Representation what{
+      .content_type = std::string{types_.of(found.name)},
+      .etag = {},
+      .last_modified = std::min(found.file.facts.st_mtim.tv_sec, std::time(nullptr)),
+      .content_encoding = std::string{name_of(coding)},
+      .other_fields = varies ? "Vary: Accept-Encoding\r\n" : ""};
+  append_etag(file.facts, what.etag);
+  return what;
+}
+
+FileSite::Variant FileSite::load(Representation what, File file) const {
+  const Version version = Version::of(file.facts);
+  const auto size = static_cast<std::uint64_t>(file.facts.st_size);
+  if (size > kMostInMemory)
+    return {.page = make_page(std::move(what), std::move(file.fd), size), .version = version};
+  return {.page = make_page(std::move(what), read_whole(file.fd.fd(), size)), .version = version};
+}
+
+FileSite::Entry FileSite::make_entry(std::string_view path, Found found) const {
+  const auto size = static_cast<std::uint64_t>(found.file.facts.st_size);
+  const bool has_gzip = found.gzip.fd.valid();
+  const bool has_br = found.br.fd.valid();
+  const bool may_gzip = settings_.gzip && !has_gzip && size >= kLeastToCompress &&
+                        size <= kMostToCompress && is_compressible(types_.of(found.name));
+  const bool varies = has_gzip || has_br || may_gzip;
+
+  Entry entry{.path = std::string{path},
+              .identity = {},
+              .gzip = {},
+              .br = {},
+              .may_gzip = may_gzip,
+              .cost = path.size() + sizeof(Entry),
+              .checked = loop_.now()};
+  const auto add = [&](Variant& variant, File& file, Coding coding) {
+    Representation what = describe(found, file, coding, varies);
+    variant = load(std::move(what), std::move(file));
+    entry.cost += cost_of(variant);
+  };
+  if (has_gzip) add(entry.gzip, found.gzip, Coding::gzip);
+  if (has_br) add(entry.br, found.br, Coding::br);
+  add(entry.identity, found.file, Coding::identity);
+  return entry;
+}
+
+PagePtr FileSite::negotiate(Entry& entry, const Request& request) {
+  const Codings available{.gzip = entry.gzip.page || entry.may_gzip,
+                          .br = entry.br.page != nullptr};
+  if (!available.gzip && !available.br) return entry.identity.page;
+  switch (choose_coding(request.fields, available)) {
+    case Coding::identity:
+      break;
+    case Coding::gzip:
+      return entry.gzip.page ? entry.gzip.page : gzip_on_the_fly(entry);
+    case Coding::br:
+      return entry.br.page;
+  }
+  return entry.identity.page;
+}
+
+PagePtr FileSite::gzip_on_the_fly(Entry& entry) {
+  const Page& plain = *entry.identity.page;
+  std::string text;
+  if (plain.file) {
+    text = read_whole(plain.file->fd(), plain.size);
+    if (entry.is_changed_in_place()) return entry.identity.page;
+  }
+  Representation what = *plain.representation;
+  what.content_encoding = name_of(Coding::gzip);
+  what.etag = gzip_etag(what.etag);
+  entry.gzip.page = make_page(std::move(what), gzip(plain.file ? text : plain.body));
+  const PagePtr page = entry.gzip.page;
+  const std::size_t cost = cost_of(entry.gzip);
+  entry.cost += cost;
   cost_ += cost;
-  while (cost_ > kCacheSize) forget(std::prev(entries_.end()));
+  shrink();
   return page;
+}
+
+std::size_t FileSite::cost_of(const Variant& variant) const noexcept {
+  const Page& page = *variant.page;
+  const std::size_t content = page.file ? cost_of_descriptor_ : page.body.size();
+  return content + 2 * page.head.size() + sizeof(Page) + sizeof(Representation);
+}
+
+PagePtr FileSite::remember(Entry entry, const Request& request) {
+  cost_ += entry.cost;
+  entries_.push_front(std::move(entry));
+  by_path_.emplace(entries_.front().path, entries_.begin());
+  const PagePtr page = negotiate(entries_.front(), request);
+  shrink();
+  return page;
+}
+
+void FileSite::shrink() {
+  while (cost_ > kCacheSize) forget(std::prev(entries_.end()));
 }
 
 void FileSite::forget(Entries::iterator entry) {
@@ -264,8 +376,8 @@ void FileSite::forget(Entries::iterator entry) {
 
 }  // namespace
 
-Site make_file_site(const std::string& root, MimeTypes types, const Loop& loop) {
-  auto site = std::make_shared<FileSite>(root, std::move(types), loop);
+Site make_file_site(const SiteSettings& settings, MimeTypes types, const Loop& loop) {
+  auto site = std::make_shared<FileSite>(settings, std::move(types), loop);
   return [site](const Request& request) { return (*site)(request); };
 }
 

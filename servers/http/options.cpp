@@ -21,7 +21,7 @@ namespace {
 using Values = std::vector<std::string>;
 
 // What a key of the file may hold. A flag is always text.
-enum class Kind { text, texts, integer, integer_or_text, duration };
+enum class Kind { text, texts, integer, integer_or_text, duration, toggle };
 
 // One setting: how it is called, and how a value becomes a member of Options. `set` returns the
 // reason why not; empty: done. Only `texts` means more than one value;
@@ -37,6 +37,20 @@ struct Setting {
 template <auto member>
 std::string set_text(Options& options, const Values& values) {
   options.*member = values.back();
+  return {};
+}
+
+template <auto member>
+std::string set_site_text(Options& options, const Values& values) {
+  options.site.*member = values.back();
+  return {};
+}
+
+template <auto member>
+std::string set_toggle(Options& options, const Values& values) {
+  const std::string& value = values.back();
+  if (value != "on" && value != "off") return "must be on or off, not \"" + value + "\"";
+  options.site.*member = value == "on";
   return {};
 }
 
@@ -102,7 +116,15 @@ constexpr Setting kSettings[] = {
      "where to listen (127.0.0.1:8080), also [ADDR6]:PORT, unix:PATH; repeatable", Kind::texts,
      set_listen},
     {"root", "DIR", "serve the files beneath it, instead of the built-in site", Kind::text,
-     set_text<&Options::root>},
+     set_site_text<&SiteSettings::root>},
+    {"gzip", "on|off", "compress text for who takes it (on)", Kind::toggle,
+     set_toggle<&SiteSettings::gzip>},
+    {"precompressed", "on|off", "send FILE.br and FILE.gz for FILE to who takes them (off)",
+     Kind::toggle, set_toggle<&SiteSettings::precompressed>},
+    {"dot-files", "on|off", "serve names that begin with a dot (off)", Kind::toggle,
+     set_toggle<&SiteSettings::dot_files>},
+    {"symlinks", "on|off", "follow symbolic links that stay beneath the root (on)", Kind::toggle,
+     set_toggle<&SiteSettings::symlinks>},
     {"pid-file", "FILE", "lock it and write the master's pid into it", Kind::text,
      set_text<&Options::pid_file>},
     {"access-log", "FILE|-|off", "one line for each request; -: standard output (off)", Kind::text,
@@ -145,6 +167,8 @@ const char* expectation(Kind kind) noexcept {
       return "must be an integer or a string";
     case Kind::duration:
       return "must be a number of seconds or a string";
+    case Kind::toggle:
+      return "must be true or false";
   }
   return "";
 }
@@ -160,7 +184,7 @@ std::optional<Values> strings_of(const toml::array& array) {
 
 // The node's values as a flag would have them; nullopt when it is not of this kind.
 std::optional<Values> values_of(const toml::node& node, Kind kind) {
-  const bool numeric = kind != Kind::text && kind != Kind::texts;
+  const bool numeric = kind != Kind::text && kind != Kind::texts && kind != Kind::toggle;
   switch (node.type()) {
     case toml::node_type::string:
       if (kind == Kind::integer || kind == Kind::texts) return std::nullopt;
@@ -171,6 +195,9 @@ std::optional<Values> values_of(const toml::node& node, Kind kind) {
     case toml::node_type::floating_point:
       if (kind != Kind::duration) return std::nullopt;
       return Values{std::to_string(node.as_floating_point()->get())};
+    case toml::node_type::boolean:
+      if (kind != Kind::toggle) return std::nullopt;
+      return Values{node.as_boolean()->get() ? "on" : "off"};
     case toml::node_type::array:
       return kind == Kind::texts ? strings_of(*node.as_array()) : std::nullopt;
     default:
@@ -304,7 +331,7 @@ void validate(const Options& options, const Origins& origins) {
   } catch (const Error& error) {
     refuse(origins, error.operation() == "group" ? "group" : "user", error.what());
   }
-  if (!options.root.empty()) check_root(options.root, user, origins);
+  if (!options.site.root.empty()) check_root(options.site.root, user, origins);
 }
 
 Options load_options(const CommandLine& command_line) {

@@ -17,6 +17,7 @@
 
 #include "ipc/base/error.hpp"
 #include "proc/credentials.hpp"
+#include "servers/http/site_settings.hpp"
 
 namespace procpool::http {
 
@@ -37,7 +38,7 @@ struct Options {
 
   unsigned workers = 0;  // 0: auto, one for each CPU that the process may use
   std::vector<std::string> listen{"127.0.0.1:8080"};  // ADDR:PORT, [ADDR6]:PORT or unix:PATH
-  std::string root;                                   // empty: the built-in site
+  SiteSettings site;                                  // what is served
   std::string pid_file;                               // empty: none
   std::string access_log = "off";                     // a file, "-" (standard output) or "off"
   std::string error_log = "-";                        // a file, or "-" (standard error)

@@ -68,7 +68,8 @@ Options everything() {
   Options options;
   options.workers = 4;
   options.listen = {"127.0.0.1:0", "[::1]:80", "unix:/run/x"};
-  options.root = "/srv";
+  options.site = {
+      .root = "/srv", .gzip = false, .precompressed = true, .dot_files = true, .symlinks = false};
   options.pid_file = "/run/p";
   options.access_log = "-";
   options.error_log = "/var/e";
@@ -92,6 +93,11 @@ TEST(CommandLineOptions, set_everything) {
                         "unix:/run/x",
                         "--root",
                         "/srv",
+                        "--gzip=off",
+                        "--precompressed",
+                        "on",
+                        "--dot-files=on",
+                        "--symlinks=off",
                         "--pid-file=/run/p",
                         "--access-log",
                         "-",
@@ -109,7 +115,7 @@ TEST(CommandLineOptions, set_everything) {
 
 TEST(CommandLineOptions, that_are_repeated_end_as_the_last) {
   EXPECT_EQ(options_of({"--workers", "4", "--workers", "auto"}).workers, 0u);
-  EXPECT_EQ(options_of({"--root", "a", "--root", "b"}).root, "b");
+  EXPECT_EQ(options_of({"--root", "a", "--root", "b"}).site.root, "b");
 }
 
 TEST(CommandLineOptions, say_what_to_do) {
@@ -152,6 +158,10 @@ TEST_F(OptionsFile, has_a_key_for_every_flag) {
 workers = 4
 listen = ["127.0.0.1:0", "[::1]:80", "unix:/run/x"]
 root = "/srv"
+gzip = false
+precompressed = "on"
+dot-files = true
+symlinks = "off"
 pid-file = "/run/p"
 access-log = "-"
 error-log = "/var/e"
@@ -218,7 +228,7 @@ TEST_F(OptionsFile, yields_to_the_command_line_each_time_it_is_read) {
 TEST_F(OptionsFile, is_validated_against_the_system) {
   const auto complaint_about_root = [](std::string root) {
     Options options;
-    options.root = std::move(root);
+    options.site.root = std::move(root);
     return complaint([&] { validate(options); });
   };
   EXPECT_EQ(complaint_about_root(dir_.path()), "");

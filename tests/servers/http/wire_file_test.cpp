@@ -239,6 +239,35 @@ TEST_F(Files, are_not_reached_by_links_that_leave_the_root) {
   EXPECT_EQ(status_of("/broken"), 404);
 }
 
+TEST_F(Files, that_begin_with_a_dot_are_not_found) {
+  write(".secret", "secret");
+  write(".git/config", "secret");
+  write("d/.secret", "secret");
+  write(".well-known/file", "known");
+  write(".well-known/.secret", "secret");
+  for (const std::string_view target : {"/.secret", "/%2esecret", "/.git/config", "/.git", "/.git/",
+                                        "/d/.secret", "/./d/.secret", "/.well-known/.secret"}) {
+    EXPECT_EQ(status_of(target), 404) << target;
+  }
+  EXPECT_EQ(get("/.well-known/file").body, "known");
+}
+
+TEST_F(Files, that_begin_with_a_dot_are_found_if_wanted) {
+  start({.arguments = {"--dot-files", "on"}});
+  write("d/.secret", "no secret");
+  EXPECT_EQ(get("/d/.secret").body, "no secret");
+}
+
+TEST_F(Files, are_not_reached_by_any_link_if_unwanted) {
+  start({.arguments = {"--symlinks", "off"}});
+  write("d/file", "text");
+  fs::create_symlink("d/file", path("link"));
+  fs::create_directory_symlink("d", path("folder"));
+  EXPECT_EQ(get("/d/file").body, "text");
+  EXPECT_EQ(status_of("/link"), 403);
+  EXPECT_EQ(status_of("/folder/file"), 403);
+}
+
 TEST_F(Files, that_are_no_files_are_refused_without_waiting) {
   ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0666), 0);
   const UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
