@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <cstddef>
 #include <ctime>
 #include <exception>
 #include <iostream>
@@ -14,10 +15,12 @@
 #include "ipc/base/error.hpp"
 #include "proc/cpu_count.hpp"
 #include "proc/pid_file.hpp"
+#include "servers/http/basic_authentication.hpp"
 #include "servers/http/built_in_site.hpp"
 #include "servers/http/file_site.hpp"
 #include "servers/http/options.hpp"
 #include "servers/http/protocol.hpp"
+#include "servers/http/site_map.hpp"
 #include "servers/models/error_log.hpp"
 #include "servers/models/log_file.hpp"
 #include "servers/models/prefork.hpp"
@@ -31,11 +34,32 @@ constexpr int kExitBadUsage = 2;
 
 constexpr auto kSystemMimeTypes = "/etc/mime.types";
 
+// The sites of all hosts and paths in this worker.
+http::Site make_site(models::Worker& worker, const http::Options& options) {
+  const auto types = http::MimeTypes::load(kSystemMimeTypes);
+  std::size_t share = 1 + options.paths.size() + options.hosts.size();
+  for (const http::HostSettings& host : options.hosts) share += host.paths.size();
+  const auto make = [&](const http::SiteSettings& settings, std::string_view prefix = "/") {
+    return settings.root.empty() && !settings.redirect
+               ? http::make_built_in_site(worker.board())
+               : http::make_file_site(settings, types, worker.loop(), prefix, share);
+  };
+  if (share == 1) return make(options.site);
+
+  auto map = std::make_shared<http::SiteMap>(make(options.site));
+  for (const http::PathSettings& path : options.paths)
+    map->add_path(path.prefix, make(path.site, path.prefix));
+  for (const http::HostSettings& host : options.hosts) {
+    const std::size_t number = map->add_host(host.names, make(host.site));
+    for (const http::PathSettings& path : host.paths)
+      map->add_path(path.prefix, make(path.site, path.prefix), number);
+  }
+  return {[map](const http::Request& request) { return map->find(request)(request); },
+          [map](const http::Request& request) { return map->find(request).store(request); }};
+}
+
 models::Handler make_handler(models::Worker& worker, const http::Options& options) {
-  http::Site site = options.site.root.empty()
-                        ? http::make_built_in_site(worker.board())
-                        : http::make_file_site(
-                              options.site, http::MimeTypes::load(kSystemMimeTypes), worker.loop());
+  http::Site site = make_site(worker, options);
   auto protocol =
       std::make_shared<http::Protocol>(worker, std::move(site), options.access_log,
                                        http::Limits{.max_body = options.max_body,
@@ -112,6 +136,12 @@ int run(const http::CommandLine& command_line) {
   using Action = http::CommandLine::Action;
   if (command_line.action == Action::show) {
     std::cout << command_line.text << std::flush;
+    return 0;
+  }
+  if (command_line.action == Action::hash_password) {
+    std::string password;
+    if (!std::getline(std::cin, password)) throw Error{"read", "standard input", "no password"};
+    std::cout << command_line.text << ":" << http::hash_password(password) << std::endl;
     return 0;
   }
   const http::Options options = http::load_options(command_line);

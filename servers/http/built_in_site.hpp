@@ -7,6 +7,7 @@
 
 #include "proc/scoreboard.hpp"
 #include "servers/http/page.hpp"
+#include "servers/http/site.hpp"
 
 namespace procpool::http {
 

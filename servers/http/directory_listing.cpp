@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ipc/base/error.hpp"
+#include "servers/http/beneath.hpp"
 #include "servers/http/html.hpp"
 #include "servers/http/target.hpp"
 
@@ -72,35 +73,45 @@ ListingOrder parse_listing_order(std::string_view query) noexcept {
   return order;
 }
 
-DirectoryListing::DirectoryListing(UniqueFd directory, ListingOptions options)
-    : directory_{std::move(directory)}, options_{std::move(options)} {
+DirectoryListing::DirectoryListing(int root, std::string name, ListingOptions options)
+    : root_{root},
+      name_{std::move(name)},
+      directory_{open_beneath(root, name_,
+                              {.flags = O_RDONLY | O_DIRECTORY, .symlinks = options.symlinks})},
+      options_{options} {
+  if (!directory_.valid()) throw_errno("open", name_);
   read_names();
   sort();
 }
 
 void DirectoryListing::read_names() {
   UniqueFd copy{::fcntl(directory_.fd(), F_DUPFD_CLOEXEC, 0)};
-  if (!copy.valid()) throw_errno("dup", options_.path);
+  if (!copy.valid()) throw_errno("dup", name_);
   const std::unique_ptr<DIR, CloseDirectory> stream{::fdopendir(copy.fd())};
-  if (!stream) throw_errno("opendir", options_.path);
-  copy.release();
+  if (!stream) throw_errno("opendir", name_);
+  std::ignore = copy.release();  // it is the stream's now
   for (errno = 0; const dirent* const entry = ::readdir(stream.get()); errno = 0) {
     const std::string_view name{entry->d_name};
     if (name == "." || name == ".." || (name.starts_with('.') && !options_.dot_files)) continue;
-    const bool may_be_shown = entry->d_type == DT_REG || entry->d_type == DT_DIR ||
-                              entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN;
-    if (!may_be_shown) continue;
-    Item item{.name = std::string{name}, .directory = entry->d_type == DT_DIR};
-    const bool known = entry->d_type == DT_REG || entry->d_type == DT_DIR;
+    Item item{.name = std::string{name},
+              .directory = entry->d_type == DT_DIR,
+              .link = entry->d_type == DT_LNK};
+    const bool known = entry->d_type == DT_REG || item.directory;
     if (known || look_at(item)) items_.push_back(std::move(item));
   }
-  if (errno != 0) throw_errno("readdir", options_.path);
+  if (errno != 0) throw_errno("readdir", name_);
 }
 
 // False: it is not there any more, or nothing to show.
 bool DirectoryListing::look_at(Item& item) const {
   struct stat facts{};
-  if (::fstatat(directory_.fd(), item.name.c_str(), &facts, 0) < 0) return false;
+  if (item.link) {
+    const UniqueFd target = open_beneath(root_, std::string{name_}.append("/").append(item.name),
+                                         {.flags = O_PATH, .symlinks = options_.symlinks});
+    if (!target.valid() || ::fstat(target.fd(), &facts) < 0) return false;
+  } else if (::fstatat(directory_.fd(), item.name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) < 0) {
+    return false;
+  }
   if (!S_ISREG(facts.st_mode) && !S_ISDIR(facts.st_mode)) return false;
   item.directory = S_ISDIR(facts.st_mode);
   item.facts = facts;
@@ -144,12 +155,13 @@ void DirectoryListing::append_begin(std::string& out) const {
     out.append("[");
     return;
   }
+  const std::string path = name_ == "." ? "/" : "/" + name_ + "/";
   out.append("<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>");
-  append_escaped_html(options_.path, out);
+  append_escaped_html(path, out);
   out.append("</title>\n<meta name=\"viewport\" content=\"width=device-width\">\n")
       .append(kStyle)
       .append("</head>\n<body>\n<h1>");
-  append_escaped_html(options_.path, out);
+  append_escaped_html(path, out);
   out.append("</h1>\n<table>\n<thead><tr>");
   const auto ascending = [&](Key key) {
     return options_.order.key == key && !options_.order.descending;
@@ -158,7 +170,7 @@ void DirectoryListing::append_begin(std::string& out) const {
   append_column("Size", "size", ascending(Key::size), out);
   append_column("Modified (UTC)", "time", ascending(Key::time), out);
   out.append("</tr></thead>\n<tbody>\n");
-  if (options_.path != "/") out.append("<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n");
+  if (path != "/") out.append("<tr><td><a href=\"../\">../</a></td><td></td><td></td></tr>\n");
 }
 
 void DirectoryListing::append_item(const Item& item, std::string& out) {

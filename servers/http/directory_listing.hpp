@@ -1,6 +1,6 @@
 // What is in a directory, for people and for programs, piece by piece.
 //
-//   DirectoryListing listing{std::move(directory), {.path = "/music/", .query = request.query}};
+//   DirectoryListing listing{root.fd(), "music", {.order = parse_listing_order(request.query)}};
 //   std::string page;
 //   while (listing.append_more(page)) send_and_clear(page);
 #pragma once
@@ -31,14 +31,15 @@ struct ListingOrder {
 ListingOrder parse_listing_order(std::string_view query) noexcept;
 
 struct ListingOptions {
-  std::string path = "/";  // of the directory as people should see it, decoded, with its last '/'
   ListingOrder order = {};
   bool dot_files = false;  // list names that begin with '.'
+  bool symlinks = true;    // list what they lead to, if it lies beneath the root
 };
 
 // Directories come first. Files that are neither regular nor directories, and links that lead
-// nowhere, are not listed. The names are read and sorted at once, and looked at as they are
-// written; only the order by size or time has to look at all of them before. Of one thread.
+// nowhere or out of the root, are not listed. The names are read and sorted at once, and looked at
+// as they are written; only the order by size or time has to look at all of them before. Of one
+// thread.
 //
 // The JSON is an array of {"name", "type": "file"|"directory", "size", "modified": seconds since
 // 1970}; bytes of names that are not UTF-8 are replaced by U+FFFD there, and directories have no
@@ -47,8 +48,9 @@ class DirectoryListing {
  public:
   static constexpr std::size_t kPiece = std::size_t{32} << 10;
 
-  // Owns the open directory. Throws Error if it cannot be read.
-  DirectoryListing(UniqueFd directory, ListingOptions options);
+  // `root` is an open directory that outlives this, `name` is relative to it and without '/' at its
+  // ends ("." for the root itself). Throws Error if it cannot be read.
+  DirectoryListing(int root, std::string name, ListingOptions options);
 
   // Appends about kPiece bytes; false: that was the end.
   bool append_more(std::string& out);
@@ -57,6 +59,7 @@ class DirectoryListing {
   struct Item {
     std::string name;
     bool directory = false;
+    bool link = false;
     std::optional<struct stat> facts = std::nullopt;
   };
 
@@ -67,6 +70,8 @@ class DirectoryListing {
   void append_item(const Item& item, std::string& out);
   void append_end(std::string& out) const;
 
+  int root_;
+  std::string name_;
   UniqueFd directory_;
   ListingOptions options_;
   std::vector<Item> items_;

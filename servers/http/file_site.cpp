@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <ctime>
 #include <list>
+#include <memory>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -19,18 +21,16 @@
 #include "ipc/base/io.hpp"
 #include "ipc/base/unique_fd.hpp"
 #include "servers/http/accept_encoding.hpp"
+#include "servers/http/basic_authentication.hpp"
 #include "servers/http/beneath.hpp"
+#include "servers/http/directory_listing.hpp"
 #include "servers/http/etag.hpp"
+#include "servers/http/file_store.hpp"
 #include "servers/http/gzip.hpp"
 #include "servers/http/target.hpp"
 
 namespace procpool::http {
 namespace {
-
-PagePtr page_of(Status status) {
-  if (status == Status::service_unavailable) return make_error_page(status, "Retry-After: 1\r\n");
-  return make_error_page(status);
-}
 
 std::string read_whole(int file, std::uint64_t size) {
   if (::lseek(file, 0, SEEK_SET) < 0) throw_errno("lseek", "file");
@@ -55,14 +55,6 @@ std::size_t cost_of_descriptor() {
 // Smaller ones gain nothing by gzip; compressing a larger one would keep others waiting.
 constexpr std::uint64_t kLeastToCompress = 256;
 constexpr std::uint64_t kMostToCompress = std::uint64_t{1} << 20;
-
-// A segment that begins with '.', but for RFC 8615's.
-bool is_hidden(std::string_view name) noexcept {
-  constexpr std::string_view kWellKnown = ".well-known";
-  if (name == ".") return false;
-  if (name == kWellKnown || name.starts_with(".well-known/")) name.remove_prefix(kWellKnown.size());
-  return name.starts_with('.') || name.find("/.") != name.npos;
-}
 
 // What of a file must be the same for its page to be still true.
 struct Version {
@@ -97,9 +89,11 @@ std::string gzip_etag(std::string_view etag) {
 
 class FileSite {
  public:
-  FileSite(const SiteSettings& settings, MimeTypes types, const Loop& loop);
+  FileSite(const SiteSettings& settings, MimeTypes types, const Loop& loop, std::string_view prefix,
+           std::size_t share);
 
   PagePtr operator()(const Request& request);
+  Store* store() noexcept { return store_ ? &*store_ : nullptr; }
 
  private:
   struct File {
@@ -111,6 +105,7 @@ class FileSite {
     File file{};
     std::string name{};      // relative to the root
     std::string location{};  // of a redirection
+    bool directory = false;  // that is to be listed
     File gzip{}, br{};       // its precompressed siblings, if they are valid
   };
 
@@ -134,6 +129,9 @@ class FileSite {
   };
   using Entries = std::list<Entry>;  // the most recently used first
 
+  PagePtr error_page(Status status, std::string_view fields = {}) const;
+  PagePtr redirect(const Request& request) const;
+  PagePtr list(std::string directory, const Request& request) const;
   Found find(std::string_view path) const;
   Found open(std::string name) const;
   File open_sibling(const Found& found, std::string_view suffix) const;
@@ -148,13 +146,20 @@ class FileSite {
   void forget(Entries::iterator entry);
 
   SiteSettings settings_;
+  std::string prefix_;   // of the paths that come here, with its last '/'
+  std::string headers_;  // lines, of every answer
+  std::string lasting_;  // lines, of every representation
+  std::optional<Guard> guard_;
+  std::optional<FileStore> store_;
   UniqueFd root_;
   MimeTypes types_;
   const Loop& loop_;
+  const std::chrono::seconds freshness_;
   const std::size_t cost_of_descriptor_ = cost_of_descriptor();
   Entries entries_;
   std::unordered_map<std::string_view, Entries::iterator> by_path_;
   std::size_t cost_ = 0;
+  std::size_t most_cost_;
 };
 
 // What is sent from the file is what it holds now: a head that is older than that must not go
@@ -176,24 +181,41 @@ bool FileSite::Entry::is_changed_in_place() const noexcept {
 
 // What was compressed on the fly is of the version that `identity` is of.
 bool FileSite::Entry::is_still(const Found& found) const noexcept {
-  return found.status == Status::ok && identity.is_still(found.file) && br.is_still(found.br) &&
-         (may_gzip ? !found.gzip.fd.valid() : gzip.is_still(found.gzip));
+  return found.status == Status::ok && !found.directory && identity.is_still(found.file) &&
+         br.is_still(found.br) && (may_gzip ? !found.gzip.fd.valid() : gzip.is_still(found.gzip));
 }
 
-FileSite::FileSite(const SiteSettings& settings, MimeTypes types, const Loop& loop)
+FileSite::FileSite(const SiteSettings& settings, MimeTypes types, const Loop& loop,
+                   std::string_view prefix, std::size_t share)
     : settings_{settings},
-      root_{::open(settings.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)},
+      prefix_{prefix},
       types_{std::move(types)},
-      loop_{loop} {
+      loop_{loop},
+      // Who has put something sees it, whichever worker answers.
+      freshness_{settings.writable ? std::chrono::seconds{0} : kFreshness},
+      most_cost_{kCacheSize / share} {
+  if (!prefix_.ends_with('/')) prefix_.push_back('/');
+  for (const std::string& header : settings.headers) headers_.append(header).append("\r\n");
+  lasting_ = headers_;
+  if (!settings.cache_control.empty())
+    lasting_.append("Cache-Control: ").append(settings.cache_control).append("\r\n");
+  if (!settings.users.empty()) guard_.emplace(settings.users, settings.realm);
+  if (settings.redirect) return;
+  root_ = UniqueFd{::open(settings.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
   if (!root_.valid()) throw_errno("open", settings.root);
+  if (settings.writable) store_.emplace(settings);
 }
 
 PagePtr FileSite::operator()(const Request& request) {
+  if (guard_ && !guard_->admits(request))
+    return error_page(Status::unauthorized, guard_->challenge());
+  if (settings_.redirect) return redirect(request);
+
   const auto known = by_path_.find(request.path);
   if (known != by_path_.end()) {
     entries_.splice(entries_.begin(), entries_, known->second);
     Entry& entry = *known->second;
-    if (loop_.now() - entry.checked < kFreshness && !entry.is_changed_in_place())
+    if (loop_.now() - entry.checked < freshness_ && !entry.is_changed_in_place())
       return negotiate(entry, request);
   }
 
@@ -209,11 +231,65 @@ PagePtr FileSite::operator()(const Request& request) {
 
   if (found.status == Status::moved_permanently) {
     if (!request.query.empty()) found.location.append("?").append(request.query);
-    return make_error_page(found.status,
-                           std::string{"Location: "}.append(found.location).append("\r\n"));
+    return error_page(found.status,
+                      std::string{"Location: "}.append(found.location).append("\r\n"));
   }
-  if (found.status != Status::ok) return page_of(found.status);
+  if (found.status == Status::service_unavailable)
+    return error_page(found.status, "Retry-After: 1\r\n");
+  if (found.status != Status::ok) return error_page(found.status);
+  if (found.directory) return list(std::move(found.name), request);
   return remember(make_entry(request.path, std::move(found)), request);
+}
+
+// With the text of the site, if it has one that can be read now.
+PagePtr FileSite::error_page(Status status, std::string_view fields) const {
+  const std::string all = headers_ + std::string{fields};
+  const auto page = settings_.error_pages.find(static_cast<int>(status));
+  if (page == settings_.error_pages.end() || !root_.valid()) return make_error_page(status, all);
+  const Found found = open(page->second);
+  const auto size = static_cast<std::uint64_t>(found.file.facts.st_size);
+  if (found.status != Status::ok || !S_ISREG(found.file.facts.st_mode) || size > kMostToCompress)
+    return make_error_page(status, all);
+  std::string type{"Content-Type: "};
+  type.append(types_.of(found.name)).append("\r\n");
+  return make_page(status, type + all, read_whole(found.file.fd.fd(), size));
+}
+
+PagePtr FileSite::redirect(const Request& request) const {
+  std::string location{"Location: "};
+  location.append(settings_.redirect->location);
+  if (location.ends_with('*')) {
+    location.pop_back();
+    std::string path{"/"};
+    const ResolvedTarget target = resolve_target(request.path, path);
+    if (target.status != Status::ok) return error_page(target.status);
+    if (path == "/.") path.pop_back();
+    if (target.ends_with_slash && !path.ends_with('/')) path.push_back('/');
+    if (path.starts_with(prefix_))
+      append_percent_encoded(std::string_view{path}.substr(prefix_.size()), location);
+    if (!request.query.empty()) location.append("?").append(request.query);
+  }
+  return error_page(settings_.redirect->status, location.append("\r\n"));
+}
+
+PagePtr FileSite::list(std::string directory, const Request& request) const {
+  const ListingOrder order = parse_listing_order(request.query);
+  auto listing = std::make_shared<DirectoryListing>(
+      root_.fd(), std::move(directory),
+      ListingOptions{
+          .order = order, .dot_files = settings_.dot_files, .symlinks = settings_.symlinks});
+  std::string fields{"Cache-Control: no-cache\r\nContent-Type: "};
+  fields.append(order.format == ListingOrder::Format::json ? "application/json"
+                                                           : "text/html; charset=utf-8");
+  fields.append("\r\n").append(headers_);
+  std::string begin;
+  if (!listing->append_more(begin)) return make_page(Status::ok, fields, std::move(begin));
+  return make_streamed_page(Status::ok, fields,
+                            [listing, begin = std::move(begin)](std::string& out) mutable {
+                              if (begin.empty()) return listing->append_more(out);
+                              out.append(std::exchange(begin, {}));
+                              return true;
+                            });
 }
 
 FileSite::Found FileSite::find(std::string_view path) const {
@@ -227,8 +303,10 @@ FileSite::Found FileSite::find(std::string_view path) const {
   if (S_ISDIR(found.file.facts.st_mode)) {
     if (target.ends_with_slash || name == ".") {
       found = open(std::string{name}.append("/index.html"));
-      // The directory is there, what to show of it is not.
-      if (found.status == Status::not_found) found.status = Status::forbidden;
+      if (found.status == Status::not_found) {  // the directory is there
+        if (settings_.listing) return {.name = std::move(name), .directory = true};
+        return {.status = Status::forbidden};
+      }
     } else {
       // From the resolved name: the raw path may begin with "//", which names another host.
       found.status = Status::moved_permanently;
@@ -276,7 +354,7 @@ Representation FileSite::describe(const Found& found, const File& file, Coding c
       .etag = {},
       .last_modified = std::min(found.file.facts.st_mtim.tv_sec, std::time(nullptr)),
       .content_encoding = std::string{name_of(coding)},
-      .other_fields = varies ? "Vary: Accept-Encoding\r\n" : ""};
+      .other_fields = lasting_ + (varies ? "Vary: Accept-Encoding\r\n" : "")};
   append_etag(file.facts, what.etag);
   return what;
 }
@@ -365,7 +443,7 @@ PagePtr FileSite::remember(Entry entry, const Request& request) {
 }
 
 void FileSite::shrink() {
-  while (cost_ > kCacheSize) forget(std::prev(entries_.end()));
+  while (cost_ > most_cost_) forget(std::prev(entries_.end()));
 }
 
 void FileSite::forget(Entries::iterator entry) {
@@ -376,9 +454,11 @@ void FileSite::forget(Entries::iterator entry) {
 
 }  // namespace
 
-Site make_file_site(const SiteSettings& settings, MimeTypes types, const Loop& loop) {
-  auto site = std::make_shared<FileSite>(settings, std::move(types), loop);
-  return [site](const Request& request) { return (*site)(request); };
+Site make_file_site(const SiteSettings& settings, MimeTypes types, const Loop& loop,
+                    std::string_view prefix, std::size_t share) {
+  auto site = std::make_shared<FileSite>(settings, std::move(types), loop, prefix, share);
+  return {[site](const Request& request) { return (*site)(request); },
+          [site](const Request&) { return site->store(); }};
 }
 
 }  // namespace procpool::http

@@ -4,14 +4,19 @@
 //   worker.loop()); PagePtr page = site(request);             // 200, 301, 403, 404, 503 ...
 #pragma once
 
+#include <cstddef>
+#include <string_view>
+
 #include "ipc/base/loop.hpp"
 #include "servers/http/mime_types.hpp"
 #include "servers/http/page.hpp"
+#include "servers/http/site.hpp"
 #include "servers/http/site_settings.hpp"
 
 namespace procpool::http {
 
-// Serves regular files; "index.html" for a directory, which without its '/' is redirected. Files
+// Serves regular files; "index.html" for a directory, or if that is missing and wanted its listing;
+// without its '/' it is redirected. Files
 // are found by the kernel (openat2(2) with RESOLVE_BENEATH, Linux 5.6): no "..", and no symbolic
 // link, leads out of the root; what tries to is 403. Devices, sockets and FIFOs are 403 and are
 // never waited for.
@@ -25,7 +30,11 @@ namespace procpool::http {
 // Files up to 32 KiB are kept in memory, of larger ones the descriptor, and what was compressed;
 // the least used go when that amounts to 32 MiB. For one process and one thread.
 //
+// `prefix` is of the paths that come here: what a redirection leaves out. `share` sites of one
+// process share the memory and the descriptors of the cache.
+//
 // Throws Error if the root cannot be opened. The loop tells the time and must outlive the site.
-Site make_file_site(const SiteSettings& settings, MimeTypes types, const Loop& loop);
+Site make_file_site(const SiteSettings& settings, MimeTypes types, const Loop& loop,
+                    std::string_view prefix = "/", std::size_t share = 1);
 
 }  // namespace procpool::http

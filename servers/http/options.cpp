@@ -5,14 +5,20 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
+#include <map>
 #include <optional>
+#include <set>
 
 #include <CLI/CLI.hpp>
 
 #include "ipc/base/io.hpp"
 #include "ipc/base/unique_fd.hpp"
 #include "proc/process.hpp"
+#include "servers/http/detail/grammar.hpp"
 #include "servers/http/detail/toml.hpp"
+#include "servers/http/site_map.hpp"
+#include "servers/http/target.hpp"
 #include "servers/net/address.hpp"
 
 namespace procpool::http {
@@ -23,34 +29,123 @@ using Values = std::vector<std::string>;
 // What a key of the file may hold. A flag is always text.
 enum class Kind { text, texts, integer, integer_or_text, duration, toggle };
 
-// One setting: how it is called, and how a value becomes a member of Options. `set` returns the
+// One setting: how it is called, and how a value becomes a member of its target. `set` returns the
 // reason why not; empty: done. Only `texts` means more than one value;
 // of all others the last one counts.
+template <typename Target>
 struct Setting {
   const char* key;
   const char* placeholder;
   const char* help;
   Kind kind;
-  std::string (*set)(Options&, const Values&);
+  std::string (*set)(Target&, const Values&);
 };
 
-template <auto member>
-std::string set_text(Options& options, const Values& values) {
-  options.*member = values.back();
+template <auto member, typename Target>
+std::string set_text(Target& target, const Values& values) {
+  target.*member = values.back();
   return {};
 }
 
 template <auto member>
-std::string set_site_text(Options& options, const Values& values) {
-  options.site.*member = values.back();
-  return {};
-}
-
-template <auto member>
-std::string set_toggle(Options& options, const Values& values) {
+std::string set_toggle(SiteSettings& site, const Values& values) {
   const std::string& value = values.back();
   if (value != "on" && value != "off") return "must be on or off, not \"" + value + "\"";
-  options.site.*member = value == "on";
+  site.*member = value == "on";
+  return {};
+}
+
+bool is_field_value(std::string_view text) noexcept {
+  return !text.empty() && trim(text) == text &&
+         std::none_of(text.begin(), text.end(), [](char c) { return is_control(c) && c != '\t'; });
+}
+
+std::string set_cache_control(SiteSettings& site, const Values& values) {
+  if (!is_field_value(values.back())) return "must be the value of a field";
+  site.cache_control = values.back();
+  return {};
+}
+
+std::string set_headers(SiteSettings& site, const Values& values) {
+  // These say what is sent, and how: only the server knows.
+  constexpr std::string_view kOurs[] = {"accept-ranges",    "cache-control", "connection",
+                                        "content-encoding", "content-range", "content-length",
+                                        "content-type",     "date",          "etag",
+                                        "keep-alive",       "last-modified", "location",
+                                        "server",           "trailer",       "transfer-encoding",
+                                        "upgrade",          "vary",          "www-authenticate"};
+  for (const std::string& header : values) {
+    const auto colon = header.find(':');
+    const std::string name = header.substr(0, colon);
+    if (colon == header.npos || name.empty() || !consists_of(name, kToken) ||
+        !is_field_value(trim(std::string_view{header}.substr(colon + 1)))) {
+      return "must be \"Name: value\", not \"" + header + "\"";
+    }
+    if (std::any_of(std::begin(kOurs), std::end(kOurs),
+                    [&](std::string_view ours) { return equals_ignoring_case(name, ours); })) {
+      return "must leave \"" + name + "\" to the server";
+    }
+  }
+  site.headers = values;
+  return {};
+}
+
+// "404 /errors/404.html": a status and what belongs to it.
+std::optional<std::pair<int, std::string>> split_status(const std::string& text) {
+  int status = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), status);
+  const std::string_view rest =
+      std::string_view{text}.substr(static_cast<std::size_t>(parsed.ptr - text.data()));
+  if (parsed.ec != std::errc{} || !rest.starts_with(' ') || trim(rest).empty()) return std::nullopt;
+  return std::pair{status, std::string{trim(rest)}};
+}
+
+std::string set_error_pages(SiteSettings& site, const Values& values) {
+  std::map<int, std::string> pages;
+  for (const std::string& text : values) {
+    const auto page = split_status(text);
+    if (!page || page->first < 400 || page->first > 599 || !page->second.starts_with('/'))
+      return "must be a status and a path, as \"404 /errors/404.html\", not \"" + text + "\"";
+    std::string name;
+    if (resolve_target(page->second, name).status != Status::ok)
+      return "has a path that is none: \"" + page->second + "\"";
+    pages.insert_or_assign(page->first, name);
+  }
+  site.error_pages = std::move(pages);
+  return {};
+}
+
+std::string set_redirect(SiteSettings& site, const Values& values) {
+  constexpr int kStatuses[] = {301, 302, 303, 307, 308};
+  const auto target = split_status(values.back());
+  const bool good =
+      target &&
+      std::find(std::begin(kStatuses), std::end(kStatuses), target->first) != std::end(kStatuses) &&
+      is_field_value(target->second) && target->second.find(' ') == std::string::npos;
+  if (!good) {
+    return "must be a status and where to, as \"301 https://example.org/*\", not \"" +
+           values.back() + "\"";
+  }
+  site.redirect = Redirection{static_cast<Status>(target->first), target->second};
+  return {};
+}
+
+std::string set_users(SiteSettings& site, const Values& values) {
+  try {
+    site.users = values.back().empty() ? Users{} : read_users(values.back());
+  } catch (const Error& error) {
+    return error.what();
+  }
+  if (site.users.empty() && !values.back().empty())
+    return "has no user in \"" + values.back() + "\"";
+  return {};
+}
+
+std::string set_realm(SiteSettings& site, const Values& values) {
+  const std::string& realm = values.back();
+  if (!is_field_value(realm) || realm.find_first_of("\"\\") != realm.npos)
+    return "must be a text without quotes";
+  site.realm = realm;
   return {};
 }
 
@@ -109,22 +204,12 @@ std::string set_duration(Options& options, const Values& values) {
   return {};
 }
 
-constexpr Setting kSettings[] = {
+constexpr Setting<Options> kSettings[] = {
     {"workers", "N|auto", "worker processes; auto (default): one for each usable CPU",
      Kind::integer_or_text, set_workers},
     {"listen", "ADDR:PORT",
      "where to listen (127.0.0.1:8080), also [ADDR6]:PORT, unix:PATH; repeatable", Kind::texts,
      set_listen},
-    {"root", "DIR", "serve the files beneath it, instead of the built-in site", Kind::text,
-     set_site_text<&SiteSettings::root>},
-    {"gzip", "on|off", "compress text for who takes it (on)", Kind::toggle,
-     set_toggle<&SiteSettings::gzip>},
-    {"precompressed", "on|off", "send FILE.br and FILE.gz for FILE to who takes them (off)",
-     Kind::toggle, set_toggle<&SiteSettings::precompressed>},
-    {"dot-files", "on|off", "serve names that begin with a dot (off)", Kind::toggle,
-     set_toggle<&SiteSettings::dot_files>},
-    {"symlinks", "on|off", "follow symbolic links that stay beneath the root (on)", Kind::toggle,
-     set_toggle<&SiteSettings::symlinks>},
     {"pid-file", "FILE", "lock it and write the master's pid into it", Kind::text,
      set_text<&Options::pid_file>},
     {"access-log", "FILE|-|off", "one line for each request; -: standard output (off)", Kind::text,
@@ -147,10 +232,39 @@ constexpr Setting kSettings[] = {
      set_number<&Options::max_connections, 1u, 1'000'000u>},
 };
 
-const Setting* find_setting(std::string_view key) noexcept {
-  const auto found = std::find_if(std::begin(kSettings), std::end(kSettings),
-                                  [&](const Setting& setting) { return key == setting.key; });
-  return found == std::end(kSettings) ? nullptr : found;
+// Of all files, of a host, or of a path.
+constexpr Setting<SiteSettings> kSiteSettings[] = {
+    {"root", "DIR", "serve the files beneath it, instead of the built-in site", Kind::text,
+     set_text<&SiteSettings::root>},
+    {"gzip", "on|off", "compress text for who takes it (on)", Kind::toggle,
+     set_toggle<&SiteSettings::gzip>},
+    {"precompressed", "on|off", "send FILE.br and FILE.gz for FILE to who takes them (off)",
+     Kind::toggle, set_toggle<&SiteSettings::precompressed>},
+    {"listing", "on|off", "show what is in a directory without index.html (off)", Kind::toggle,
+     set_toggle<&SiteSettings::listing>},
+    {"dot-files", "on|off", "serve names that begin with a dot (off)", Kind::toggle,
+     set_toggle<&SiteSettings::dot_files>},
+    {"symlinks", "on|off", "follow symbolic links that stay beneath the root (on)", Kind::toggle,
+     set_toggle<&SiteSettings::symlinks>},
+    {"writable", "on|off", "let clients PUT and DELETE files (off)", Kind::toggle,
+     set_toggle<&SiteSettings::writable>},
+    {"headers", "NAME: VALUE", "a field for every answer; repeatable", Kind::texts, set_headers},
+    {"cache-control", "VALUE", "this field for every file", Kind::text, set_cache_control},
+    {"error-pages", "STATUS PATH", "a file beneath the root for a status; repeatable", Kind::texts,
+     set_error_pages},
+    {"redirect", "STATUS URI", "redirect everything, with the rest of the path for a final *",
+     Kind::text, set_redirect},
+    {"users", "FILE", "only for those in it, lines of NAME:HASH", Kind::text, set_users},
+    {"realm", "TEXT", "what they are asked for (procpool)", Kind::text, set_realm},
+};
+
+template <typename Target, std::size_t size>
+const Setting<Target>* find_setting(const Setting<Target> (&all)[size],
+                                    std::string_view key) noexcept {
+  const auto found =
+      std::find_if(std::begin(all), std::end(all),
+                   [&](const Setting<Target>& setting) { return key == setting.key; });
+  return found == std::end(all) ? nullptr : found;
 }
 
 // --- the file ---
@@ -219,6 +333,130 @@ toml::table parse_file(const std::string& path) {
   }
 }
 
+// Lays one file over options.
+class FileReader {
+ public:
+  explicit FileReader(const std::string& path) : path_{path}, file_{parse_file(path)} {}
+
+  Origins read(Options& options, const CommandLine& command_line) {
+    for (const auto& [key, node] : file_) {
+      if (key == "host" || key == "path") continue;
+      if (!take(kSettings, options, key, node, "") &&
+          !take(kSiteSettings, options.site, key, node, ""))
+        refuse(key, "unknown key");
+    }
+    apply(command_line, options);
+    for_each_table(file_, "path", [&](const toml::table& table, const std::string& prefix) {
+      options.paths.push_back(read_path(table, options.site, prefix));
+    });
+    for_each_table(file_, "host", [&](const toml::table& table, const std::string& prefix) {
+      options.hosts.push_back(read_host(table, options.site, prefix));
+    });
+    return std::move(origins_);
+  }
+
+ private:
+  [[noreturn]] void refuse(const toml::key& key, std::string_view reason) const {
+    throw OptionsError{place(path_, key.source()), key.str(), reason};
+  }
+  [[noreturn]] void refuse(const toml::table& table, std::string_view key,
+                           std::string_view reason) const {
+    throw OptionsError{place(path_, table.source()), key, reason};
+  }
+
+  // False: it is none of these. `prefix` is of the key in the origins.
+  template <typename Target, std::size_t size>
+  bool take(const Setting<Target> (&all)[size], Target& target, const toml::key& key,
+            const toml::node& node, const std::string& prefix) {
+    const auto* const setting = find_setting(all, key.str());
+    if (setting == nullptr) return false;
+    const auto values = values_of(node, setting->kind);
+    const std::string reason = values ? setting->set(target, *values) : expectation(setting->kind);
+    if (!reason.empty()) refuse(key, reason);
+    origins_.emplace(prefix + std::string{key.str()}, place(path_, key.source()));
+    return true;
+  }
+
+  // Of an array of tables; its prefix in the origins is "host.0.".
+  template <typename Function>
+  void for_each_table(const toml::table& parent, std::string_view key, Function function,
+                      const std::string& prefix = {}) {
+    const auto found = parent.find(key);
+    if (found == parent.end()) return;
+    const toml::array* const tables = found->second.as_array();
+    if (tables == nullptr || !tables->is_array_of_tables())
+      refuse(found->first, "must be tables, as [[" + std::string{key} + "]]");
+    for (std::size_t i = 0; i < tables->size(); ++i) {
+      function(*(*tables)[i].as_table(), prefix + std::string{key} + "." + std::to_string(i) + ".");
+    }
+  }
+
+  PathSettings read_path(const toml::table& table, const SiteSettings& around,
+                         const std::string& prefix) {
+    PathSettings path{.prefix = {}, .site = around};
+    for (const auto& [key, node] : table) {
+      if (key == "prefix") {
+        path.prefix = path_of(key, node);
+      } else if (!take(kSiteSettings, path.site, key, node, prefix)) {
+        refuse(key, "unknown key");
+      }
+    }
+    if (path.prefix.empty()) refuse(table, "path", "needs a prefix");
+    return path;
+  }
+
+  // As it will be looked up: "/" and segments.
+  std::string path_of(const toml::key& key, const toml::node& node) const {
+    const auto text = node.value<std::string>().value_or("");
+    std::string path{"/"};
+    if (!node.is_string() || !text.starts_with('/') ||
+        resolve_target(text, path).status != Status::ok) {
+      refuse(key, "must be a path, as \"/private\"");
+    }
+    return path == "/." ? "/" : path;
+  }
+
+  HostSettings read_host(const toml::table& table, const SiteSettings& around,
+                         const std::string& prefix) {
+    HostSettings host{.names = {}, .site = around, .paths = {}};
+    for (const auto& [key, node] : table) {
+      if (key == "path") continue;
+      if (key == "names") {
+        host.names = names_of(key, node);
+      } else if (!take(kSiteSettings, host.site, key, node, prefix)) {
+        refuse(key, "unknown key");
+      }
+    }
+    if (host.names.empty()) refuse(table, "host", "needs names");
+    for_each_table(
+        table, "path",
+        [&](const toml::table& path, const std::string& path_prefix) {
+          host.paths.push_back(read_path(path, host.site, path_prefix));
+        },
+        prefix);
+    return host;
+  }
+
+  Values names_of(const toml::key& key, const toml::node& node) {
+    const auto names = values_of(node, Kind::texts);
+    if (!names) refuse(key, expectation(Kind::texts));
+    for (const std::string& text : *names) {
+      std::string name;
+      append_host_name(text, name);
+      const std::string_view labels = std::string_view{name}.substr(name.starts_with("*.") ? 2 : 0);
+      if (labels.empty() || labels.find_first_of("*/ ") != labels.npos)
+        refuse(key, "must be names of hosts, as \"example.org\" or \"*.example.org\"");
+      if (!names_.insert(name).second) refuse(key, "has \"" + name + "\" a second time");
+    }
+    return *names;
+  }
+
+  std::string path_;
+  toml::table file_;
+  Origins origins_;
+  std::set<std::string> names_;  // of all hosts
+};
+
 // --- what only the system can tell ---
 
 // What no file has set was set by a flag: the defaults are good.
@@ -237,8 +475,13 @@ int try_to_open(const std::string& directory) noexcept {
 
 // By a child, as the workers will. To find "." in it needs what finding a file needs: search
 // permission.
-void check_root(const std::string& root, const std::optional<proc::Credentials>& user,
-                const Origins& origins) {
+void check_root(const SiteSettings& site, const std::optional<proc::Credentials>& user,
+                const Origins& origins, const std::string& prefix) {
+  const std::string& root = site.root;
+  if (root.empty()) {
+    if (prefix.empty() || site.redirect) return;
+    throw OptionsError{"configuration", prefix + "root", "is missing"};
+  }
   const proc::ExitStatus status =
       proc::Process::fork([inside = root + "/."] { return try_to_open(inside); },
                           {.name = "root", .credentials = user, .keep_only = std::vector<int>{}})
@@ -246,28 +489,22 @@ void check_root(const std::string& root, const std::optional<proc::Credentials>&
   if (status.success()) return;
   const std::string operation = user ? "open as " + user->user : "open";
   const std::string reason = status.code() ? error_text(*status.code()) : status.text();
-  refuse(origins, "root", Error{operation, root, reason}.what());
+  refuse(origins, origins.contains(prefix + "root") ? prefix + "root" : "root",
+         Error{operation, root, reason}.what());
 }
 
 }  // namespace
 
-Origins load_config(const std::string& path, Options& options) {
-  Origins origins;
-  for (const auto& [key, node] : parse_file(path)) {
-    const std::string line = place(path, key.source());
-    const Setting* const setting = find_setting(key.str());
-    if (setting == nullptr) throw OptionsError{line, key.str(), "unknown key"};
-    const auto values = values_of(node, setting->kind);
-    const std::string reason = values ? setting->set(options, *values) : expectation(setting->kind);
-    if (!reason.empty()) throw OptionsError{line, key.str(), reason};
-    origins.emplace(key.str(), line);
-  }
-  return origins;
+Origins load_config(const std::string& path, Options& options, const CommandLine& command_line) {
+  return FileReader{path}.read(options, command_line);
 }
 
 void apply(const CommandLine& command_line, Options& options) {
   for (const auto& [key, values] : command_line.settings) {
-    const std::string reason = find_setting(key)->set(options, values);
+    const auto* const own = find_setting(kSettings, key);
+    const std::string reason = own != nullptr
+                                   ? own->set(options, values)
+                                   : find_setting(kSiteSettings, key)->set(options.site, values);
     if (!reason.empty()) throw OptionsError{"option", "--" + key, reason};
   }
 }
@@ -284,13 +521,21 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   bool check = false;
   app.add_flag("--check", check, "read and judge the configuration, and end");
 
-  std::vector<Values> given(std::size(kSettings));
-  for (std::size_t i = 0; i < given.size(); ++i) {
-    const Setting& setting = kSettings[i];
-    app.add_option(std::string{"--"} + setting.key, given[i], setting.help)
+  std::string user;
+  const auto* const hash =
+      app.add_option("--hash-password", user, "read a password, write a line for --users, and end")
+          ->option_text("NAME");
+
+  std::vector<std::pair<std::string, Values>> given;
+  given.reserve(std::size(kSettings) + std::size(kSiteSettings));
+  const auto offer = [&](const auto& setting) {
+    Values& values = given.emplace_back(setting.key, Values{}).second;
+    app.add_option(std::string{"--"} + setting.key, values, setting.help)
         ->option_text(setting.placeholder)
         ->allow_extra_args(false);
-  }
+  };
+  for (const auto& setting : kSettings) offer(setting);
+  for (const auto& setting : kSiteSettings) offer(setting);
 
   try {
     app.parse(argc, argv);
@@ -306,14 +551,41 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     throw OptionsError{"command line", "", error.what()};
   }
 
+  if (hash->count() > 0) {
+    if (user.empty() || user.find_first_of(":\n#") != user.npos)
+      throw OptionsError{"option", "--hash-password", "must be a name without ':' and '#'"};
+    result.action = CommandLine::Action::hash_password;
+    result.text = user;
+    return result;
+  }
   if (check) result.action = CommandLine::Action::check;
-  for (std::size_t i = 0; i < given.size(); ++i) {
-    if (!given[i].empty()) result.settings.emplace_back(kSettings[i].key, given[i]);
+  for (auto& [key, values] : given) {
+    if (!values.empty()) result.settings.emplace_back(std::move(key), std::move(values));
   }
   Options scratch;
   apply(result, scratch);
   return result;
 }
+
+namespace {
+
+// With the prefix of its keys in the origins.
+template <typename Function>
+void for_each_site(const Options& options, Function function) {
+  const auto each_path = [&](const std::vector<PathSettings>& paths, const std::string& prefix) {
+    for (std::size_t i = 0; i < paths.size(); ++i)
+      function(paths[i].site, prefix + "path." + std::to_string(i) + ".");
+  };
+  function(options.site, "");
+  each_path(options.paths, "");
+  for (std::size_t i = 0; i < options.hosts.size(); ++i) {
+    const std::string prefix = "host." + std::to_string(i) + ".";
+    function(options.hosts[i].site, prefix);
+    each_path(options.hosts[i].paths, prefix);
+  }
+}
+
+}  // namespace
 
 std::optional<proc::Credentials> credentials_of(const Options& options) {
   if (options.user.empty()) return std::nullopt;
@@ -331,14 +603,19 @@ void validate(const Options& options, const Origins& origins) {
   } catch (const Error& error) {
     refuse(origins, error.operation() == "group" ? "group" : "user", error.what());
   }
-  if (!options.site.root.empty()) check_root(options.site.root, user, origins);
+  for_each_site(options, [&](const SiteSettings& site, const std::string& prefix) {
+    check_root(site, user, origins, prefix);
+  });
 }
 
 Options load_options(const CommandLine& command_line) {
   Options options;
   Origins origins;
-  if (!command_line.config.empty()) origins = load_config(command_line.config, options);
-  apply(command_line, options);
+  if (command_line.config.empty()) {
+    apply(command_line, options);
+  } else {
+    origins = load_config(command_line.config, options, command_line);
+  }
   for (const auto& [key, values] : command_line.settings) origins.erase(key);
   validate(options, origins);
   return options;

@@ -38,7 +38,9 @@ struct Options {
 
   unsigned workers = 0;  // 0: auto, one for each CPU that the process may use
   std::vector<std::string> listen{"127.0.0.1:8080"};  // ADDR:PORT, [ADDR6]:PORT or unix:PATH
-  SiteSettings site;                                  // what is served
+  SiteSettings site;                                  // what is served, but for
+  std::vector<PathSettings> paths;                    // these paths,
+  std::vector<HostSettings> hosts;                    // and these hosts; of the file only
   std::string pid_file;                               // empty: none
   std::string access_log = "off";                     // a file, "-" (standard output) or "off"
   std::string error_log = "-";                        // a file, or "-" (standard error)
@@ -62,7 +64,12 @@ struct Options {
 
 // What the command line said, kept so that it can be laid over a file that is read again.
 struct CommandLine {
-  enum class Action { run, check, show };  // show: print `text` (--help, --version) and end with 0
+  enum class Action {
+    run,
+    check,
+    hash_password,  // read it from standard input, print a line for `text`, the user's name
+    show,           // print `text` (--help, --version) and end with 0
+  };
 
   Action action = Action::run;
   std::string text;
@@ -73,12 +80,15 @@ struct CommandLine {
 // Throws OptionsError for a flag that is unknown, lacks its value, or whose value is wrong.
 CommandLine parse_command_line(int argc, const char* const* argv);
 
-// Of each key that a file sets, the file and the line: "site.toml:3".
+// Of each key that a file sets, the file and the line: "site.toml:3". The keys of hosts and paths
+// are "host.0.root", "host.0.path.1.root".
 using Origins = std::map<std::string, std::string, std::less<>>;
 
-// Lays the TOML file over `options`. Throws OptionsError naming file, line and key: not readable,
+// Lays the TOML file over `options`, and over its top level the command line: hosts and paths begin
+// with what holds around them. Throws OptionsError naming file, line and key: not readable,
 // not TOML, an unknown key, a wrong type, a value out of range.
-Origins load_config(const std::string& path, Options& options);
+Origins load_config(const std::string& path, Options& options,
+                    const CommandLine& command_line = {});
 
 // Lays the command line's settings over `options`. A repeatable one replaces the whole list.
 void apply(const CommandLine& command_line, Options& options);

@@ -22,10 +22,14 @@ bool may_have_length(Status status) noexcept {
          status != Status::not_modified;
 }
 
-std::string make_head(Status status, std::string_view fields, std::uint64_t size) {
+std::string make_head(Status status, std::string_view fields) {
   std::string head{"HTTP/1.1 "};
   head.append(std::to_string(static_cast<int>(status))).append(" ").append(reason_phrase(status));
-  head.append("\r\nServer: procpool\r\n").append(fields);
+  return head.append("\r\nServer: procpool\r\n").append(fields);
+}
+
+std::string make_head(Status status, std::string_view fields, std::uint64_t size) {
+  std::string head = make_head(status, fields);
   if (may_have_length(status))
     head.append("Content-Length: ").append(std::to_string(size)).append("\r\n");
   return head;
@@ -184,6 +188,13 @@ PagePtr make_page(Representation representation, UniqueFd file, std::uint64_t si
            .representation = std::make_shared<Representation>(std::move(representation))});
 }
 
+PagePtr make_streamed_page(Status status, std::string_view fields, BodySource source) {
+  return std::make_shared<Page>(Page{.status = status,
+                                     .head = make_head(status, fields),
+                                     .body = {},
+                                     .source = std::make_shared<BodySource>(std::move(source))});
+}
+
 PagePtr make_error_page(Status status, std::string_view fields, std::string_view detail) {
   std::string body;
   append_error_page(status, body, detail);
@@ -213,6 +224,7 @@ void append_answer(const Page& page, const Request& request, Persistence persist
   } else if (request.minor_version == 0) {
     out.append("\r\nConnection: keep-alive");
   }
+  if (page.source && request.minor_version > 0) out.append("\r\nTransfer-Encoding: chunked");
   out.append("\r\n\r\n");
   if (request.method != Method::head) out.append(page.body);
 }

@@ -44,6 +44,9 @@ struct FilePiece {
   std::uint64_t length = 0;
 };
 
+// Appends the next piece of a body that is made while it is sent; false: that was the last one.
+using BodySource = std::function<bool(std::string& out)>;
+
 // What is the same each time: everything but Date and Connection. Unchanged once it is made, so
 // that caches and the answers in flight share it; of one thread.
 struct Page {
@@ -52,15 +55,12 @@ struct Page {
   std::string body;  // if it is in memory
   std::shared_ptr<UniqueFd> file = nullptr;  // or else the file that `pieces` are of
   std::vector<FilePiece> pieces = {};
-  std::uint64_t size = 0;                                          // of the body, in bytes
+  std::shared_ptr<BodySource> source = nullptr;  // or else what makes the body, once
+  std::uint64_t size = 0;                        // of the body, in bytes; of a source unknown
   std::shared_ptr<const Representation> representation = nullptr;  // of a 200 that has validators
 };
 
 using PagePtr = std::shared_ptr<const Page>;
-
-// Answers a request for a resource (GET and HEAD alike, without a body of its own). Never blocks
-// for long; what it throws becomes a 500.
-using Site = std::function<PagePtr(const Request&)>;
 
 // `fields` are complete lines, each ended by CRLF. Content-Length is added where the status allows
 // a body.
@@ -69,6 +69,9 @@ PagePtr make_page(Status status, std::string_view fields, std::string body);
 // A whole representation, 200.
 PagePtr make_page(Representation representation, std::string body);
 PagePtr make_page(Representation representation, UniqueFd file, std::uint64_t size);
+
+// A body whose length nobody knows yet: sent in chunks, to 1.0 up to the end of the connection.
+PagePtr make_streamed_page(Status status, std::string_view fields, BodySource source);
 
 // The page of an error or a redirection, with a text for people.
 PagePtr make_error_page(Status status, std::string_view fields = {}, std::string_view detail = {});
@@ -84,7 +87,8 @@ enum class Persistence {
 };
 
 // Appends the answer to `request`: the head with Date and Connection as its version needs it (RFC
-// 9112 §9.3), and the body if it is in memory and the method is not HEAD.
+// 9112 §9.3), and the body if it is in memory and the method is not HEAD. A source's body to 1.0
+// ends with the connection: `persistence` must be close.
 void append_answer(const Page& page, const Request& request, Persistence persistence,
                    const ClockText& clock, std::string& out);
 

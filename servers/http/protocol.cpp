@@ -2,6 +2,9 @@
 
 #include <poll.h>
 
+#include <array>
+#include <cerrno>
+#include <charconv>
 #include <ctime>
 #include <exception>
 #include <utility>
@@ -19,6 +22,9 @@ using net::IoResult;
 using net::Stream;
 
 constexpr std::string_view kAllow = "Allow: GET, HEAD, OPTIONS\r\n";
+constexpr std::string_view kAllowChanges = "Allow: GET, HEAD, OPTIONS, PUT, DELETE\r\n";
+
+constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 // Answers to pipelined requests are gathered up to this size before they are sent.
 constexpr std::size_t kOutputSize = 65536;
@@ -34,6 +40,16 @@ std::string name_of_peer(const Stream& stream) {
   } catch (const Error&) {
     return {};
   }
+}
+
+constexpr std::string_view kLastChunk = "0\r\n\r\n";
+
+// RFC 9112 §7.1. An empty one would be the last.
+void append_chunk(std::string_view data, std::string& out) {
+  if (data.empty()) return;
+  std::array<char, 16> size;
+  const auto end = std::to_chars(size.data(), size.data() + size.size(), data.size(), 16).ptr;
+  out.append(size.data(), end).append("\r\n").append(data).append("\r\n");
 }
 
 bool has_input(const Stream& stream) {
@@ -73,7 +89,7 @@ net::Task<> Protocol::serve(Stream stream) {
     Step step = Step::read;
     for (;;) {
       if (!work->output.empty()) {
-        const auto more = step == Step::file ? Stream::More::yes : Stream::More::no;
+        const auto more = step == Step::rest ? Stream::More::yes : Stream::More::no;
         if ((co_await stream.write(work->output, after(limits_.send_timeout), more)).failed())
           co_return;
         work->output.clear();
@@ -98,9 +114,10 @@ net::Task<> Protocol::serve(Stream stream) {
         case Step::more:
           step = answer_pending(*work, client);
           break;
-        case Step::file: {
-          const PagePtr page = std::exchange(work->file_page, nullptr);
-          const IoResult sent = co_await send_pieces(stream, *page);
+        case Step::rest: {
+          const PagePtr page = std::exchange(work->rest, nullptr);
+          const IoResult sent = page->file ? co_await send_pieces(stream, *page)
+                                           : co_await send_source(stream, *page, work->request);
           count(work->request, page->status, sent.bytes, client);
           if (sent.failed()) co_return;
           step = after_answer(*work);
@@ -128,23 +145,23 @@ Protocol::Step Protocol::answer_pending(Workspace& work, std::string_view client
     work.consume(head.size);
     work.request_by = after(limits_.header_timeout);
     if (work.request.body_framing != BodyFraming::none) return Step::body;
-    step = answer(work, client);
+    clock_.update(std::time(nullptr));
+    worker_.slot().begin(work.request.line, client);
+    step = answer(work, client, page_for(work.request));
   }
   return step;
 }
 
-Protocol::Step Protocol::answer(Workspace& work, std::string_view client) {
-  clock_.update(std::time(nullptr));
-  worker_.slot().begin(work.request.line, client);
-  const PagePtr page = page_for(work.request);
+Protocol::Step Protocol::answer(Workspace& work, std::string_view client, const PagePtr& page) {
   const bool last = worker_.must_close() && work.pending().empty();
-  const bool keep = work.request.keep_alive && !work.distrusted && !last;
+  const bool has_end = !page->source || work.request.minor_version > 0;
+  const bool keep = work.request.keep_alive && !work.distrusted && !last && has_end;
   work.persistence = keep ? Persistence::keep : Persistence::close;
   append_answer(*page, work.request, work.persistence, clock_, work.output);
   const bool has_body = work.request.method != Method::head;
-  if (page->file && has_body) {
-    work.file_page = page;
-    return Step::file;
+  if ((page->file || page->source) && has_body) {
+    work.rest = page;
+    return Step::rest;
   }
   count(work.request, page->status, has_body ? page->size : 0, client);
   return after_answer(work);
@@ -163,37 +180,74 @@ Protocol::Step Protocol::after_answer(const Workspace& work) const noexcept {
   return work.persistence == Persistence::keep ? Step::more : Step::close;
 }
 
-PagePtr Protocol::page_for(const Request& request) const {
-  switch (request.method) {
-    case Method::get:
-    case Method::head:
-      break;
-    case Method::options:
-      return make_page(Status::no_content, kAllow, {});
-    default:
-      return make_error_page(Status::method_not_allowed, kAllow);
-  }
+std::chrono::milliseconds Protocol::time_for(std::uint64_t bytes) const noexcept {
+  return std::chrono::milliseconds{bytes * 1000 / limits_.least_rate};
+}
+
+PagePtr Protocol::page_for(const Request& request) {
   try {
-    return select(site_(request), request, clock_.now());
+    return unchecked_page_for(request);
   } catch (const std::exception& error) {
-    worker_.log().error("{}: {}", request.target, error.what());
-    return make_error_page(Status::internal_server_error);
+    return page_of_failure(request, error);
   }
 }
 
-// The body is read to its end before the answer, though nothing here uses it: only so is it known
-// that the request was well-formed, and where the next one begins.
+PagePtr Protocol::unchecked_page_for(const Request& request) {
+  if (request.method == Method::get || request.method == Method::head)
+    return select(site_(request), request, clock_.now());
+  Store* const store = request.target_form == TargetForm::asterisk ? nullptr : site_.store(request);
+  const std::string_view allow = store != nullptr ? kAllowChanges : kAllow;
+  if (request.method == Method::options) return make_page(Status::no_content, allow, {});
+  if (store != nullptr && request.method == Method::delete_) return store->remove(request);
+  if (store != nullptr && request.method == Method::put) {  // of nothing
+    const Reception reception = store->put(request);
+    return reception.upload ? reception.upload->finish(request) : reception.refusal;
+  }
+  return make_error_page(Status::method_not_allowed, allow);
+}
+
+PagePtr Protocol::page_of_failure(const Request& request, const std::exception& error) {
+  worker_.log().error("{}: {}", request.target, error.what());
+  const auto* const cause = dynamic_cast<const Error*>(&error);
+  const bool is_full =
+      cause != nullptr && (cause->code().value() == ENOSPC || cause->code().value() == EDQUOT);
+  return make_error_page(is_full ? Status::insufficient_storage : Status::internal_server_error);
+}
+
+// Whatever has no use for a body is made at once, and sent when the body has come.
+Reception Protocol::receive(const Request& request) {
+  try {
+    Store* const store = request.method == Method::put ? site_.store(request) : nullptr;
+    if (store != nullptr) return store->put(request);
+  } catch (const std::exception& error) {
+    return {.refusal = page_of_failure(request, error)};
+  }
+  return {};
+}
+
+// The body is read to its end before the answer, also if nothing uses it: only so is it known that
+// the request was well-formed, and where the next one begins.
 net::Task<Protocol::Step> Protocol::read_body(Stream& stream, Workspace& work,
                                               std::string_view client) {
+  clock_.update(std::time(nullptr));
+  worker_.slot().begin(work.request.line, client);
   BodyReader body{work.request, limits_.max_body};
   BodyReader::Step step = body.read({});
+  if (step.state == BodyReader::State::bad) co_return refuse(work, step.status, client);
+  auto [page, upload] = receive(work.request);
   if (step.state == BodyReader::State::more && work.request.expect_continue) {
-    // The final answer comes instead of 100, and whether the client still sends the body is unknown
-    // (RFC 9110 §10.1.1).
-    work.distrusted = true;
-    co_return answer(work, client);
+    if (!upload) {
+      // The final answer comes instead of 100, and whether the client still sends the body is
+      // unknown (RFC 9110 §10.1.1).
+      work.distrusted = true;
+      co_return answer(work, client, page ? page : page_for(work.request));
+    }
+    const IoResult sent = co_await stream.write(kContinue, after(limits_.send_timeout));
+    if (sent.failed()) co_return Step::close;
   }
   const std::size_t behind_head = work.begin;
+  std::uint64_t received = 0;
+  const auto begin = worker_.loop().now();
   while (step.state == BodyReader::State::more) {
     if (work.pending().empty()) {
       const IoResult got =
@@ -201,12 +255,30 @@ net::Task<Protocol::Step> Protocol::read_body(Stream& stream, Workspace& work,
       if (got.timed_out()) co_return refuse(work, Status::request_timeout, client);
       if (got.bytes == 0) co_return refuse(work, Status::bad_request, client);
       work.append(got.bytes);
+      received += got.bytes;
+      if (upload)
+        work.request_by = Deadline::after(begin, limits_.header_timeout + time_for(received));
     }
     step = body.read(work.pending());
     work.consume(step.consumed);
+    if (upload) {
+      try {
+        upload->write(step.data);
+      } catch (const std::exception& error) {
+        page = page_of_failure(work.request, error);
+        upload.reset();
+      }
+    }
   }
   if (step.state == BodyReader::State::bad) co_return refuse(work, step.status, client);
-  co_return answer(work, client);
+  if (upload) {
+    try {
+      page = upload->finish(work.request);
+    } catch (const std::exception& error) {
+      page = page_of_failure(work.request, error);
+    }
+  }
+  co_return answer(work, client, page ? page : page_for(work.request));
 }
 
 net::Task<IoResult> Protocol::send_pieces(Stream& stream, const Page& page) {
@@ -222,6 +294,30 @@ net::Task<IoResult> Protocol::send_pieces(Stream& stream, const Page& page) {
                                                     limits_.send_timeout);
     all = {.bytes = all.bytes + sent.bytes, .error = sent.error};
     if (all.failed()) co_return all;
+  }
+  co_return all;
+}
+
+// What a source throws can only be told by an end without end.
+net::Task<IoResult> Protocol::send_source(Stream& stream, const Page& page,
+                                          const Request& request) {
+  const bool chunked = request.minor_version > 0;
+  IoResult all;
+  std::string piece;
+  std::string out;
+  for (bool more = true; more && !all.failed();) {
+    piece.clear();
+    try {
+      more = (*page.source)(piece);
+    } catch (const std::exception& error) {
+      worker_.log().error("{}: {}", request.target, error.what());
+      co_return IoResult{.bytes = all.bytes, .error = EIO};
+    }
+    out.clear();
+    if (chunked) append_chunk(piece, out);
+    if (chunked && !more) out.append(kLastChunk);
+    const IoResult sent = co_await stream.write(chunked ? out : piece, after(limits_.send_timeout));
+    all = {.bytes = all.bytes + sent.bytes, .error = sent.error};
   }
   co_return all;
 }

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,7 @@
 #include "servers/http/clock_text.hpp"
 #include "servers/http/head_parser.hpp"
 #include "servers/http/page.hpp"
+#include "servers/http/site.hpp"
 #include "servers/http/workspace.hpp"
 #include "servers/models/worker.hpp"
 #include "servers/net/stream.hpp"
@@ -27,6 +29,7 @@ namespace procpool::http {
 struct Limits {
   HeadLimits head{};
   std::uint64_t max_body = std::uint64_t{1} << 20;  // bytes
+  std::uint64_t least_rate = 500;  // bytes of an upload in a second: they extend header_timeout
   std::chrono::milliseconds header_timeout{
       10'000};  // from the first byte of a request to the end of its head, and again of its body
   std::chrono::milliseconds idle_timeout{60'000};  // before a request begins
@@ -52,21 +55,27 @@ class Protocol {
     read,   // the next request is not all there
     body,   // its body comes first
     more,   // there may be another one in the buffer
-    file,   // a file follows the output
+    rest,   // a body that is not in memory follows the output
     idle,   // everything that came is answered
     close,  // the last answer
   };
 
   Step answer_pending(Workspace& work, std::string_view client);
-  Step answer(Workspace& work, std::string_view client);
+  Step answer(Workspace& work, std::string_view client, const PagePtr& page);
   Step refuse(Workspace& work, Status status, std::string_view client);
   Step after_answer(const Workspace& work) const noexcept;
-  PagePtr page_for(const Request& request) const;
+  PagePtr page_for(const Request& request);
+  PagePtr unchecked_page_for(const Request& request);
+  PagePtr page_of_failure(const Request& request, const std::exception& error);
+  Reception receive(const Request& request);
   net::Task<Step> read_body(net::Stream& stream, Workspace& work, std::string_view client);
   net::Task<net::IoResult> send_pieces(net::Stream& stream, const Page& page);
+  net::Task<net::IoResult> send_source(net::Stream& stream, const Page& page,
+                                       const Request& request);
   net::Task<> linger(net::Stream& stream, Workspace& work);
   void count(const Request& request, Status status, std::uint64_t bytes, std::string_view client);
 
+  std::chrono::milliseconds time_for(std::uint64_t bytes) const noexcept;  // of an upload
   Deadline after(std::chrono::milliseconds duration) const noexcept;
 
   models::Worker& worker_;

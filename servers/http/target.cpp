@@ -61,6 +61,13 @@ ResolvedTarget resolve_target(std::string_view path, std::string& out) {
   return {.status = Status::ok, .ends_with_slash = ends_with_slash};
 }
 
+bool is_hidden(std::string_view path) noexcept {
+  constexpr std::string_view kWellKnown = ".well-known";
+  if (path == ".") return false;
+  if (path == kWellKnown || path.starts_with(".well-known/")) path.remove_prefix(kWellKnown.size());
+  return path.starts_with('.') || path.find("/.") != path.npos;
+}
+
 void append_percent_encoded(std::string_view path, std::string& out) {
   constexpr std::string_view kDigits = "0123456789ABCDEF";
   for (const char c : path) {

@@ -30,6 +30,10 @@ struct ResolvedTarget {
 // undefined unless ok.
 ResolvedTarget resolve_target(std::string_view path, std::string& out);
 
+// Whether a resolved path has a segment that begins with '.': what is there is nobody's business.
+// Only ".well-known" at its begin (RFC 8615) is not hidden.
+bool is_hidden(std::string_view path) noexcept;
+
 // Appends `path` such that it may stand in a URI: '/' and unreserved characters (RFC 3986 §2.3)
 // stay, all others become %XX.
 void append_percent_encoded(std::string_view path, std::string& out);

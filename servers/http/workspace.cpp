@@ -24,7 +24,7 @@ void Workspace::reset(HeadLimits limits) noexcept {
   request.reset();
   begin = end = 0;
   output.clear();
-  file_page = nullptr;
+  rest = nullptr;
   persistence = Persistence::keep;
   distrusted = false;
 }

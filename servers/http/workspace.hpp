@@ -47,7 +47,7 @@ struct Workspace {
   std::size_t begin = 0;  // what is pending is input[begin, end)
   std::size_t end = 0;
   std::string output;
-  PagePtr file_page;  // its file goes out behind the output
+  PagePtr rest;  // its body, which is not in memory, goes out behind the output
   Persistence persistence = Persistence::keep;
   bool distrusted = false;  // what the client still sends must not be understood
   Deadline request_by = Deadline::never();

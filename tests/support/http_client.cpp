@@ -51,11 +51,43 @@ std::pair<std::string, std::string> parse_field(std::string_view line) {
   return {std::string{line.substr(0, colon)}, std::string{line.substr(colon + 2)}};
 }
 
+bool is_chunked(const Answer& answer) {
+  const auto coding = answer.field("transfer-encoding");
+  if (coding && *coding != "chunked") refuse("Transfer-Encoding", *coding);
+  if (coding && answer.field("content-length")) refuse("Content-Length beside", *coding);
+  return coding.has_value();
+}
+
+// Takes the line at the begin of `bytes` away; nullopt: it has not ended.
+std::optional<std::string_view> take_line(std::string_view& bytes) {
+  const auto end = bytes.find("\r\n");
+  if (end == bytes.npos) return std::nullopt;
+  const std::string_view line = bytes.substr(0, end);
+  bytes.remove_prefix(end + 2);
+  return line;
+}
+
+// The data of all chunks, without extensions and trailers; RFC 9112 section 7.1. `bytes` is left
+// behind them; nullopt: they are not all there.
+std::optional<std::string> take_chunks(std::string_view& bytes) {
+  std::string body;
+  for (;;) {
+    const auto line = take_line(bytes);
+    if (!line) return std::nullopt;
+    std::size_t size = 0;
+    const auto parsed = std::from_chars(line->data(), line->data() + line->size(), size, 16);
+    if (line->empty() || parsed.ptr != line->data() + line->size()) refuse("chunk size", *line);
+    if (bytes.size() < size + 2) return std::nullopt;
+    if (bytes.substr(size, 2) != "\r\n") refuse("chunk", bytes.substr(0, size + 2));
+    body.append(bytes.substr(0, size));
+    bytes.remove_prefix(size + 2);
+    if (size == 0) return body;
+  }
+}
+
 // RFC 9110 section 8.6
 std::size_t body_size(const Answer& answer, To to) {
   const auto length = answer.field("content-length");
-  if (answer.field("transfer-encoding"))
-    refuse("Transfer-Encoding", *answer.field("transfer-encoding"));
   if (answer.status < 200 || answer.status == 204 || answer.status == 304) {
     if (length) refuse("Content-Length beside a status without a body", *length);
     return 0;
@@ -123,6 +155,18 @@ std::optional<Answer> take_answer(std::string& bytes, To to) {
     }
   }
   const std::size_t begin = head_end + kEnd.size();
+  if (is_chunked(answer)) {
+    if (to == To::get) {
+      std::string_view rest = std::string_view{bytes}.substr(begin);
+      auto body = take_chunks(rest);
+      if (!body) return std::nullopt;
+      answer.body = *std::move(body);
+      bytes.erase(0, bytes.size() - rest.size());
+    } else {
+      bytes.erase(0, begin);
+    }
+    return answer;
+  }
   const std::size_t size = body_size(answer, to);
   if (bytes.size() - begin < size) return std::nullopt;
   answer.body = bytes.substr(begin, size);

@@ -55,7 +55,8 @@ struct Received {
 
 // Reads the answer at the begin of `bytes` and takes it away; nullopt: it is not all there. Throws
 // std::runtime_error when it is no answer of RFC 9112: a wrong status line, a bare LF, a field
-// without a name, Content-Length missing, repeated or beside a status that has no body.
+// without a name, a chunk that is none, Content-Length missing, repeated or beside a status that
+// has no body.
 std::optional<Answer> take_answer(std::string& bytes, To to = To::get);
 
 // One connection. Of one thread. It never waits longer than kPatience.

@@ -63,13 +63,23 @@ TEST(CommandLineOptions, are_the_defaults_when_nothing_is_given) {
   EXPECT_EQ(Options{}.listen, std::vector<std::string>{"127.0.0.1:8080"});
 }
 
-// No member as it is by default.
+// No member as it is by default, but for what only a file has.
 Options everything() {
   Options options;
   options.workers = 4;
   options.listen = {"127.0.0.1:0", "[::1]:80", "unix:/run/x"};
-  options.site = {
-      .root = "/srv", .gzip = false, .precompressed = true, .dot_files = true, .symlinks = false};
+  options.site = {.root = "/srv",
+                  .gzip = false,
+                  .precompressed = true,
+                  .listing = true,
+                  .dot_files = true,
+                  .symlinks = false,
+                  .writable = true,
+                  .headers = {"X: 1", "Y: 2"},
+                  .cache_control = "no-cache",
+                  .error_pages = {{404, "errors/404.html"}},
+                  .redirect = Redirection{Status::permanent_redirect, "/x"},
+                  .realm = "cave"};
   options.pid_file = "/run/p";
   options.access_log = "-";
   options.error_log = "/var/e";
@@ -96,8 +106,16 @@ TEST(CommandLineOptions, set_everything) {
                         "--gzip=off",
                         "--precompressed",
                         "on",
+                        "--listing=on",
                         "--dot-files=on",
                         "--symlinks=off",
+                        "--writable=on",
+                        "--headers=X: 1",
+                        "--headers=Y: 2",
+                        "--cache-control=no-cache",
+                        "--error-pages=404 /errors/404.html",
+                        "--redirect=308 /x",
+                        "--realm=cave",
                         "--pid-file=/run/p",
                         "--access-log",
                         "-",
@@ -160,8 +178,15 @@ listen = ["127.0.0.1:0", "[::1]:80", "unix:/run/x"]
 root = "/srv"
 gzip = false
 precompressed = "on"
+listing = true
 dot-files = true
 symlinks = "off"
+writable = true
+headers = ["X: 1", "Y: 2"]
+cache-control = "no-cache"
+error-pages = ["404 /errors/404.html"]
+redirect = "308 /x"
+realm = "cave"
 pid-file = "/run/p"
 access-log = "-"
 error-log = "/var/e"
@@ -177,6 +202,81 @@ max-connections = 17
             everything());
   EXPECT_EQ(load("workers = \"auto\"").workers, 0u);
   EXPECT_EQ(load(""), Options{});
+}
+
+TEST_F(OptionsFile, has_hosts_and_paths_that_begin_with_what_is_around_them) {
+  const Options options = load(R"(
+root = "/top"
+gzip = false
+[[path]]
+prefix = "//a/%62/"
+listing = true
+[[host]]
+names = ["Example.org", "*.example.org"]
+root = "/host"
+cache-control = "no-cache"
+[[host.path]]
+prefix = "/p"
+gzip = true
+[[host]]
+names = ["other.org"]
+)");
+  const SiteSettings top{.root = "/top", .gzip = false};
+  EXPECT_EQ(options.site, top);
+  SiteSettings path = top;
+  path.listing = true;
+  EXPECT_EQ(options.paths, (std::vector<PathSettings>{{.prefix = "/a/b", .site = path}}));
+  SiteSettings host = top;
+  host.root = "/host";
+  host.cache_control = "no-cache";
+  SiteSettings host_path = host;
+  host_path.gzip = true;
+  EXPECT_EQ(options.hosts,
+            (std::vector<HostSettings>{{.names = {"Example.org", "*.example.org"},
+                                        .site = host,
+                                        .paths = {{.prefix = "/p", .site = host_path}}},
+                                       {.names = {"other.org"}, .site = top, .paths = {}}}));
+}
+
+TEST_F(OptionsFile, lets_the_command_line_win_before_hosts_and_paths_begin) {
+  const std::string path = dir_.path() / "site.toml";
+  std::ofstream{path} << "gzip = true\nroot = \"/\"\n[[path]]\nprefix = \"/p\"\n"
+                         "[[path]]\nprefix = \"/q\"\ngzip = true\n";
+  const Options options = load_options(parse({"--config", path.c_str(), "--gzip", "off"}));
+  EXPECT_FALSE(options.site.gzip);
+  EXPECT_FALSE(options.paths.at(0).site.gzip);
+  EXPECT_TRUE(options.paths.at(1).site.gzip);
+}
+
+TEST_F(OptionsFile, with_wrong_hosts_or_paths_is_named_with_line_and_key) {
+  const std::string where = dir_.path() / "site.toml";
+  const auto expect_complaint = [&](std::string_view text, const std::string& begin) {
+    EXPECT_EQ(complaint_about(text).substr(0, begin.size()), begin) << text;
+  };
+  expect_complaint("path = 5", where + ":1 \"path\": must be tables");
+  expect_complaint("[host]\nnames = [\"a\"]", where + ":1 \"host\": must be tables");
+  expect_complaint("[[path]]\nroot = \"/\"", where + ":1 \"path\": needs a prefix");
+  expect_complaint("[[path]]\nprefix = \"a\"", where + ":2 \"prefix\": must be a path");
+  expect_complaint("[[path]]\nprefix = \"/%zz\"", where + ":2 \"prefix\": must be a path");
+  expect_complaint("[[path]]\nprefix = 1", where + ":2 \"prefix\": must be a path");
+  expect_complaint("[[path]]\nprefix = \"/a\"\nworkers = 4", where + ":3 \"workers\": unknown key");
+  expect_complaint("[[host]]\nroot = \"/\"", where + ":1 \"host\": needs names");
+  expect_complaint("[[host]]\nnames = \"a\"", where + ":2 \"names\": must be an array");
+  expect_complaint("[[host]]\nnames = [\"a*b\"]", where + ":2 \"names\": must be names");
+  expect_complaint("[[host]]\nnames = [\"*.\"]", where + ":2 \"names\": must be names");
+  expect_complaint("[[host]]\nnames = [\"a\", \"A.\"]", where + ":2 \"names\": has \"a\" a second");
+  expect_complaint("headers = [\"X\"]", where + ":1 \"headers\": must be");
+  expect_complaint("headers = [\"X: a\\r\\nY: b\"]", where + ":1 \"headers\": must be");
+  expect_complaint("headers = [\"Content-Length: 5\"]", where + ":1 \"headers\": must leave");
+  expect_complaint("error-pages = [\"200 /x\"]", where + ":1 \"error-pages\": must be");
+  expect_complaint("error-pages = [\"404 x\"]", where + ":1 \"error-pages\": must be");
+  expect_complaint("redirect = \"304 /x\"", where + ":1 \"redirect\": must be");
+  expect_complaint("redirect = \"301 /x y\"", where + ":1 \"redirect\": must be");
+  expect_complaint("redirect = \"/x\"", where + ":1 \"redirect\": must be");
+  expect_complaint("users = \"/nowhere\"", where + ":1 \"users\": open \"/nowhere\"");
+  expect_complaint("users = \"/dev/null\"", where + ":1 \"users\": open \"/dev/null\"");
+  expect_complaint("realm = \"a\\\"b\"", where + ":1 \"realm\": must be");
+  expect_complaint("listing = 5", where + ":1 \"listing\": must be true or false");
 }
 
 TEST_F(OptionsFile, that_is_wrong_is_named_with_line_and_key) {

@@ -1,0 +1,222 @@
+// PUT and DELETE, as clients use them.
+#include <sys/stat.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <gtest/gtest.h>
+
+#include "ipc/base/io.hpp"
+#include "servers/http/basic_authentication.hpp"
+#include "tests/support/eventually.hpp"
+#include "tests/support/http_client.hpp"
+#include "tests/support/http_server.hpp"
+
+namespace procpool::test {
+namespace {
+
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+std::string request(std::string_view method, std::string_view target, std::string_view fields = {},
+                    std::string_view body = {}) {
+  return std::string{method}
+      .append(" ")
+      .append(target)
+      .append(" HTTP/1.1\r\nHost: a\r\n")
+      .append(fields)
+      .append("\r\n")
+      .append(body);
+}
+
+class Stores : public testing::Test {
+ protected:
+  void SetUp() override { start({}); }
+  void start(std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--workers", "2", "--writable", "on"});
+    server_ = std::make_unique<HttpServer>(HttpServerSetup{.arguments = std::move(arguments)});
+    client_ = std::make_unique<HttpClient>(server_->port());
+  }
+
+  fs::path path(std::string_view name) const { return server_->root() / name; }
+  std::string content(std::string_view name) const { return read_file(path(name)); }
+  Answer ask(const std::string& bytes) const {
+    client_->send(bytes);
+    return client_->receive();
+  }
+  Answer put(std::string_view target, std::string_view body, std::string_view fields = {}) const {
+    const std::string length = "Content-Length: " + std::to_string(body.size()) + "\r\n";
+    return ask(request("PUT", target, length + std::string{fields}, body));
+  }
+  int remove(std::string_view target, std::string_view fields = {}) const {
+    return ask(request("DELETE", target, fields)).status;
+  }
+  std::size_t files() const {
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator{server_->root()}, fs::directory_iterator{}));
+  }
+
+  std::unique_ptr<HttpServer> server_;
+  std::unique_ptr<HttpClient> client_;
+};
+
+TEST_F(Stores, make_and_replace_files) {
+  const Answer made = put("/file", "one");
+  EXPECT_EQ(made.status, 201);
+  EXPECT_EQ(content("file"), "one");
+  EXPECT_EQ(client_->get("/file").body, "one");
+  EXPECT_EQ(client_->get("/file").field("etag"), made.field("etag"));
+  for (int i = 0; i < 20; ++i) {
+    const std::string body = "number " + std::to_string(i);
+    const Answer replaced = put("/file", body);
+    EXPECT_EQ(replaced.status, 204);
+    EXPECT_NE(replaced.field("etag"), made.field("etag"));
+    HttpClient other{server_->port()};  // of any worker
+    EXPECT_EQ(other.get("/file").body, body);
+  }
+  EXPECT_EQ(put("/%C3%A4%20b", "x").status, 201);
+  EXPECT_EQ(content("\xc3\xa4 b"), "x");
+  EXPECT_EQ(put("/empty", "").status, 201);
+  EXPECT_EQ(ask(request("PUT", "/nothing")).status, 201);
+  EXPECT_EQ(content("nothing"), "");
+  EXPECT_EQ(files(), 4u);
+}
+
+TEST_F(Stores, take_bodies_of_any_size_and_framing) {
+  const std::string large(1'000'000, 'l');
+  EXPECT_EQ(put("/large", large).status, 201);
+  EXPECT_TRUE(content("large") == large);
+  EXPECT_EQ(ask(request("PUT", "/chunks", "Transfer-Encoding: chunked\r\n",
+                        "3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nContent-Length: 5\r\n\r\n"))
+                .status,
+            201);
+  EXPECT_EQ(content("chunks"), "abcdefg");
+  EXPECT_EQ(ask(request("PUT", "/large", "Content-Length: 1048577\r\n")).status, 413);
+  EXPECT_TRUE(content("large") == large);
+}
+
+TEST_F(Stores, tell_a_client_that_waits_to_go_on) {
+  client_->send(request("PUT", "/file", "Content-Length: 5\r\nExpect: 100-continue\r\n"));
+  EXPECT_EQ(client_->receive().status, 100);
+  client_->send("12345");
+  EXPECT_EQ(client_->receive().status, 201);
+  EXPECT_EQ(content("file"), "12345");
+
+  client_->send(request("PUT", "/none/file", "Content-Length: 5\r\nExpect: 100-continue\r\n"));
+  const Answer refused = client_->receive();
+  EXPECT_EQ(refused.status, 409);
+  EXPECT_TRUE(refused.says_close());
+}
+
+TEST_F(Stores, remove_files) {
+  EXPECT_EQ(put("/file", "x").status, 201);
+  EXPECT_EQ(client_->get("/file").status, 200);
+  EXPECT_EQ(remove("/file"), 204);
+  EXPECT_EQ(client_->get("/file").status, 404);
+  EXPECT_EQ(remove("/file"), 404);
+  EXPECT_EQ(remove("/none/file"), 404);
+  EXPECT_EQ(files(), 0u);
+}
+
+TEST_F(Stores, refuse_what_is_no_place_for_a_file) {
+  fs::create_directory(path("d"));
+  std::ofstream{server_->folder() / "secret"} << "secret";
+  fs::create_directory_symlink("..", path("up"));
+  fs::create_symlink("../secret", path("link"));
+  for (const std::string_view target : {"/d", "/d/", "/none/file", "/none/", "/"}) {
+    EXPECT_EQ(put(target, "x").status, 409) << target;
+  }
+  EXPECT_EQ(remove("/d"), 409);
+  EXPECT_EQ(put("/up/secret", "x").status, 403);
+  EXPECT_EQ(remove("/up/secret"), 403);
+  EXPECT_EQ(put("/.hidden", "x").status, 403);
+  EXPECT_EQ(put("/%zz", "x").status, 400);
+  EXPECT_EQ(put("/file", "x", "Content-Range: bytes 0-0/5\r\n").status, 400);
+  EXPECT_EQ(put("/link", "x").status, 204);  // the link, and not what it leads to
+  EXPECT_EQ(read_file(server_->folder() / "secret"), "secret");
+  EXPECT_EQ(content("link"), "x");
+}
+
+TEST_F(Stores, obey_conditions) {
+  const std::string tag = *put("/file", "one").field("etag");
+  EXPECT_EQ(put("/file", "two", "If-None-Match: *\r\n").status, 412);
+  EXPECT_EQ(put("/file", "two", "If-Match: \"other\"\r\n").status, 412);
+  EXPECT_EQ(put("/none", "two", "If-Match: *\r\n").status, 412);
+  EXPECT_EQ(put("/file", "two", "If-Unmodified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n").status,
+            412);
+  EXPECT_EQ(remove("/file", "If-Match: \"other\"\r\n"), 412);
+  EXPECT_EQ(content("file"), "one");
+  EXPECT_EQ(put("/file", "two", "If-Match: " + tag + "\r\n").status, 204);
+  EXPECT_EQ(remove("/file", "If-Match: " + tag + "\r\n"), 412);
+  EXPECT_EQ(put("/new", "x", "If-None-Match: *\r\n").status, 201);
+}
+
+TEST_F(Stores, keep_the_old_content_when_the_new_one_does_not_come_in_full) {
+  EXPECT_EQ(put("/file", "old").status, 201);
+  {
+    HttpClient broken{server_->port()};
+    broken.send(request("PUT", "/file", "Content-Length: 100\r\n", "new"));
+    broken.finish();
+    EXPECT_EQ(broken.receive().status, 400);
+  }
+  {
+    HttpClient malformed{server_->port()};
+    malformed.send(request("PUT", "/file", "Transfer-Encoding: chunked\r\n", "3\r\nnewx"));
+    EXPECT_EQ(malformed.receive().status, 400);
+  }
+  EXPECT_EQ(content("file"), "old");
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(Stores, show_readers_the_old_or_the_new_content_and_nothing_else) {
+  const std::string old_text(200'000, 'o');
+  const std::string new_text(300'000, 'n');
+  EXPECT_EQ(put("/file", old_text).status, 201);
+  HttpClient reader{server_->port()};
+  for (int i = 0; i < 50; ++i) {
+    client_->send(request(
+        "PUT", "/file",
+        "Content-Length: " + std::to_string(i % 2 == 0 ? new_text.size() : old_text.size()) +
+            "\r\n",
+        i % 2 == 0 ? new_text : old_text));
+    const std::string seen = reader.get("/file").body;
+    EXPECT_TRUE(seen == old_text || seen == new_text) << seen.size();
+    EXPECT_EQ(client_->receive().status, 204);
+  }
+}
+
+TEST_F(Stores, are_named_by_OPTIONS) {
+  EXPECT_EQ(ask(request("OPTIONS", "/file")).field("allow"), "GET, HEAD, OPTIONS, PUT, DELETE");
+  EXPECT_EQ(ask(request("POST", "/file")).field("allow"), "GET, HEAD, OPTIONS, PUT, DELETE");
+  EXPECT_EQ(ask(request("OPTIONS", "*")).status, 204);
+}
+
+TEST_F(Stores, ask_for_a_password) {
+  const std::string users = server_->folder() / "users";
+  std::ofstream{users} << "Aladdin:" << http::hash_password("open sesame") << "\n";
+  const std::string kept = read_file(users);
+  const TempDir folder;
+  std::ofstream{folder.path() / "users"} << kept;
+  start({"--users", folder.path() / "users"});
+  EXPECT_EQ(put("/file", "x").status, 401);
+  EXPECT_EQ(remove("/file"), 401);
+  constexpr auto kRight = "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n";
+  EXPECT_EQ(put("/file", "x", kRight).status, 201);
+  EXPECT_EQ(remove("/file", kRight), 204);
+}
+
+TEST_F(Stores, work_with_curl) {
+  std::ofstream{server_->folder() / "source"} << std::string(500'000, 's');
+  const HttpdRun run =
+      run_program({"curl", "--silent", "--show-error", "--fail", "--noproxy", "*", "--upload-file",
+                   server_->folder() / "source", server_->urls().at(0) + "copy"});
+  EXPECT_TRUE(run.status.success()) << run.errors;
+  EXPECT_TRUE(content("copy") == std::string(500'000, 's'));
+}
+
+}  // namespace
+}  // namespace procpool::test
