@@ -75,6 +75,16 @@ constexpr std::string_view kTokens[] = {
     "1994",
     "workers",
     "= [",
+    "[[host]]\n",
+    "[[path]]\n",
+    "bytes=",
+    "\"a\"",
+    "W/\"",
+    "If-Match: ",
+    "If-Range: ",
+    ";q=0.",
+    "gzip",
+    "Basic ",
 };
 
 std::string_view current_input;

@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "ipc/base/deadline.hpp"
 #include "ipc/base/io.hpp"
 #include "servers/http/basic_authentication.hpp"
 #include "tests/support/eventually.hpp"
@@ -170,6 +171,30 @@ TEST_F(Stores, keep_the_old_content_when_the_new_one_does_not_come_in_full) {
   }
   EXPECT_EQ(content("file"), "old");
   EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(Stores, give_up_a_body_that_comes_in_drops) {
+  start({"--header-timeout", "300ms"});
+  EXPECT_EQ(put("/file", "old").status, 201);
+  HttpClient slow{server_->port()};
+  slow.send(request("PUT", "/file", "Content-Length: 100000\r\n"));
+  while (!slow.readable(Deadline::in(20ms))) slow.send("x");
+  slow.finish();
+  EXPECT_EQ(slow.receive_rest().statuses(), std::vector{408});
+  EXPECT_EQ(content("file"), "old");
+}
+
+// Longer than --header-timeout, but faster than the least rate.
+TEST_F(Stores, let_a_long_body_take_its_time) {
+  start({"--header-timeout", "300ms"});
+  constexpr int kPieces = 10;
+  const std::string piece(1000, 'p');
+  client_->send(request("PUT", "/file", "Content-Length: 10000\r\n"));
+  for (int i = 0; i < kPieces; ++i) {
+    client_->send(piece);
+    EXPECT_FALSE(i + 1 < kPieces && client_->readable(Deadline::in(50ms)));
+  }
+  EXPECT_EQ(client_->receive().status, 201);
 }
 
 TEST_F(Stores, show_readers_the_old_or_the_new_content_and_nothing_else) {
