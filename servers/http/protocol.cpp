@@ -271,6 +271,7 @@ net::Task<Protocol::Step> Protocol::read_body(Stream& stream, Workspace& work,
     }
   }
   if (step.state == BodyReader::State::bad) co_return refuse(work, step.status, client);
+  clock_.update(std::time(nullptr));
   if (upload) {
     try {
       page = upload->finish(work.request);
