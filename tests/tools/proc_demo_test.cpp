@@ -60,9 +60,9 @@ TEST_P(ProcDemoScenario, is_explained_by_help) {
 }
 
 const std::vector<const char*> kScenarios{
-    "zombie",      "orphan",    "wait",      "exit",   "fork-fd", "sigchld", "signals",
-    "double-fork", "subreaper", "pdeathsig", "states", "session", "exec",    "tree",
-    "alarm",       "priority",  "fork-cow",  "daemon", "matrix"};
+    "zombie",      "orphan",    "wait",      "exit",   "fork-fd", "sigchld",    "signals",
+    "double-fork", "subreaper", "pdeathsig", "states", "session", "exec",       "tree",
+    "alarm",       "priority",  "fork-cow",  "daemon", "pool",    "supervisor", "matrix"};
 
 INSTANTIATE_TEST_SUITE_P(ProcDemo, ProcDemoScenario, testing::ValuesIn(kScenarios),
                          [](const auto& name) {

@@ -10,6 +10,7 @@ namespace procpool::proc_demo {
 // NOLINTNEXTLINE(*-macro*): the library's way to name the values of an enumeration
 NLOHMANN_JSON_SERIALIZE_ENUM(Event::Kind, {{Event::Kind::said, "said"},
                                            {Event::Kind::fork, "fork"},
+                                           {Event::Kind::seen, "seen"},
                                            {Event::Kind::exec, "exec"},
                                            {Event::Kind::end, "end"},
                                            {Event::Kind::wait, "wait"},

@@ -19,6 +19,7 @@ struct Event {
   enum class Kind : std::uint8_t {
     said,     // pid says something
     fork,     // pid has made `other`, whose role is `detail`
+    seen,     // /proc shows `other`, which somebody else has made; its role is `detail`
     exec,     // pid runs another program now
     end,      // `other` has ended: its pidfd is readable
     wait,     // pid has reaped `other`

@@ -38,6 +38,8 @@ extern const Scenario alarm_scenario;
 extern const Scenario priority_scenario;
 extern const Scenario fork_cow_scenario;
 extern const Scenario daemon_scenario;
+extern const Scenario pool_scenario;
+extern const Scenario supervisor_scenario;
 extern const Scenario matrix_scenario;
 
 }  // namespace procpool::proc_demo

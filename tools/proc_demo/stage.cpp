@@ -25,10 +25,8 @@ using demo::text;
 
 constexpr int kSoftware = 70;  // EX_SOFTWARE, sysexits.h
 
-// The name that ps(1) shows is the role.
 [[noreturn]] void run_act(std::string_view role, const std::function<void()>& act) {
   try {
-    ::prctl(PR_SET_NAME, std::string{role}.c_str());
     act();
     ::_exit(0);
   } catch (const std::exception& error) {
@@ -74,16 +72,35 @@ pid_t Stage::fork(std::string_view role, const std::function<void()>& act) {
   const pid_t child = ::fork();
   if (child < 0) throw_errno("fork");
   if (child == 0) {
-    role_ = role;
+    enter(role);
     await(told);
     run_act(role, act);
   }
+  forked(child, role);
+  told.give();
+  return child;
+}
+
+void Stage::forked(pid_t child, std::string_view role) {
   send({.kind = Event::Kind::fork,
         .other = child,
         .detail = std::string{role},
         .words = text("forks ", role, ", pid ", child)});
-  told.give();
-  return child;
+}
+
+void Stage::enter(std::string_view role) {
+  role_ = role;
+  ::prctl(PR_SET_NAME, role_.c_str());
+}
+
+ProcStat Stage::meet(pid_t pid) {
+  const auto stat = stat_of(pid);
+  if (!stat) throw Error{"meet", text(pid), "there is no such process"};
+  send({.kind = Event::Kind::seen,
+        .other = pid,
+        .detail = stat->name,
+        .words = text("reads /proc/", pid, "/stat: ", stat->name, ", parent ", stat->ppid)});
+  return *stat;
 }
 
 void Stage::await(const Cue& cue) const {
@@ -158,6 +175,10 @@ proc::ExitStatus Stage::peek(pid_t child) {
 
 void Stage::signal(pid_t target, int signal_number) {
   if (::kill(target, signal_number) < 0) throw_errno("kill", text(target));
+  signaled(target, signal_number);
+}
+
+void Stage::signaled(pid_t target, int signal_number) {
   send({.kind = Event::Kind::signal,
         .other = target,
         .detail = proc::signal_name(signal_number),

@@ -51,6 +51,16 @@ class Stage {
   // A process of the scenario, which ends in _exit(0) unless it does so itself.
   pid_t fork(std::string_view role, const std::function<void()>& act);
 
+  // By who has forked a child in another way.
+  void forked(pid_t child, std::string_view role);
+
+  // By a process that the stage has not forked: its role from now on, and its name in /proc.
+  void enter(std::string_view role);
+
+  // What /proc says of a process that somebody else has made; its role is the name that it has
+  // there.
+  ProcStat meet(pid_t pid);
+
   template <typename... Parts>
   void say(const Parts&... parts) {
     send({.kind = Event::Kind::said, .words = demo::text(parts...)});
@@ -90,6 +100,9 @@ class Stage {
   proc::ExitStatus peek(pid_t child);
 
   void signal(pid_t target, int signal_number);
+
+  // By who has sent a signal in another way.
+  void signaled(pid_t target, int signal_number);
 
   // What this process runs from now on.
   void execs(std::string_view program);

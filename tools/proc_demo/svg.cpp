@@ -96,6 +96,7 @@ std::string_view style_of(Life life) {
 std::string_view style_of(Kind kind) {
   switch (kind) {
     case Kind::fork:
+    case Kind::seen:
       return "fork";
     case Kind::exec:
       return "exec";
@@ -116,6 +117,8 @@ std::string label_of(const Event& event) {
   switch (event.kind) {
     case Kind::fork:
       return "fork";
+    case Kind::seen:
+      return "seen";
     case Kind::exec:
       return "exec";
     case Kind::end:
@@ -140,7 +143,7 @@ std::string life_lines(const Timeline& timeline, std::size_t lane) {
                 "\"/>\n");
   };
   const bool first_begins_it = !timeline.moments.empty() && timeline.moments[0].other == lane &&
-                               timeline.moments[0].kind == Kind::fork;
+                               style_of(timeline.moments[0].kind) == "fork";
   if (!first_begins_it) line(lives[0], kLeft, x_of(0));
   for (std::size_t i = 0; i < lives.size(); ++i) line(lives[i], x_of(i), x_of(i) + kColumn);
   return all;

@@ -16,12 +16,16 @@ using demo::text;
 using Kind = Event::Kind;
 using Life = Timeline::Life;
 
+bool begins_life(const Event& event) {
+  return event.kind == Kind::fork || event.kind == Kind::seen;
+}
+
 class Builder {
  public:
   void add(const Event& event, std::size_t index) {
     const std::size_t by = lane_of(event.pid, event.role);
     const std::size_t other =
-        event.other == 0 ? by : lane_of(event.other, event.kind == Kind::fork ? event.detail : "");
+        event.other == 0 ? by : lane_of(event.other, begins_life(event) ? event.detail : "");
     // Those who were there before the first moment live from the start.
     lives_.try_emplace(by, Life::running);
     change(event, other);
@@ -45,7 +49,7 @@ class Builder {
   }
 
   void change(const Event& event, std::size_t lane) {
-    if (event.kind == Kind::fork) lives_[lane] = Life::running;
+    if (begins_life(event)) lives_[lane] = Life::running;
     if (event.kind == Kind::end) lives_[lane] = Life::zombie;
     if (event.kind == Kind::wait) lives_[lane] = Life::none;
     if (event.kind != Kind::state) return;
@@ -69,6 +73,7 @@ std::string_view mark_of(const Timeline::Moment& moment, std::size_t lane) {
   if (lane == moment.other) {
     switch (moment.kind) {
       case Kind::fork:
+      case Kind::seen:
         return "┌";
       case Kind::exec:
         return "E";
@@ -155,7 +160,8 @@ std::string text_of(const Timeline& timeline) {
     all += rows(timeline, first, std::min(first + kMostColumns, timeline.moments.size()));
   }
   return all +
-         "\n  ─ runs  ░ zombie  · stopped    F┌ fork  x end  W┘ wait and reap  s! signal\n"
+         "\n  ─ runs  ░ zombie  · stopped    F┌ fork (┌ made by others)  x end  W┘ wait and reap  "
+         "s! signal\n"
          "  ^ another parent  E exec  o its state seen in /proc\n";
 }
 
