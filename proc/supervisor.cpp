@@ -1,23 +1,24 @@
 #include "proc/supervisor.hpp"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <ctime>
 #include <exception>
-#include <ranges>
 #include <set>
+#include <utility>
 
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/pipe.hpp"
-#include "ipc/shared.hpp"
+#include "proc/detail/child_order.hpp"
+#include "proc/detail/child_table.hpp"
 #include "proc/detail/move_above.hpp"
+#include "proc/detail/readiness.hpp"
+#include "proc/detail/strangers.hpp"
+#include "proc/detail/supervised_child.hpp"
 
 namespace procpool::proc {
 namespace {
@@ -25,99 +26,24 @@ namespace {
 using Kind = SupervisorEvent::Kind;
 using std::chrono::milliseconds;
 
-// What goes down the readiness pipe: one of these, and the reason after kFailed. A write of at most
-// PIPE_BUF comes whole.
-constexpr char kReady = 'R';
-constexpr char kFailed = 'F';
-
-constexpr int kNoSlot = -1;
-
-milliseconds since(Deadline::Clock::time_point start) {
-  return std::chrono::floor<milliseconds>(Deadline::Clock::now() - start);
-}
-
 bool is_restarted(RestartType type, bool normal_end) {
   return type == RestartType::permanent || (type == RestartType::transient && !normal_end);
 }
 
-// Unreaped, so that its pid is its own.
-std::string name_of_zombie(pid_t pid) {
-  try {
-    std::string name = read_file("/proc/" + std::to_string(pid) + "/comm");
-    name.erase(std::min(name.find('\n'), name.size()));
-    return name;
-  } catch (const Error&) {
-    return {};  // no /proc
-  }
+void look_for_life_at(detail::SupervisedChild& child, Deadline next) {
+  child.next_look = next.time();
+  child.due = next;
 }
 
-// When a child was last alive, in ticks of the steady clock: in memory that it shares with the
-// supervisor.
-using SignOfLife = std::atomic<Deadline::Clock::rep>;
-
-Deadline::Clock::rep ticks_now() {
-  return Deadline::Clock::now().time_since_epoch().count();
+// How long its run has lasted that has just ended is remembered as far as it matters.
+std::optional<milliseconds> delay_of_next_start(detail::SupervisedChild& child) {
+  auto& lives = child.lives;
+  lives.push_back(std::chrono::floor<milliseconds>(Deadline::Clock::now() - child.started));
+  if (lives.size() > child.spec.restart.memory()) lives.erase(lives.begin());
+  return child.spec.restart.delay_after(lives);
 }
 
 }  // namespace
-
-// One process of a child. What it watches goes before what it owns.
-struct Run {
-  using Callback = Loop::Watch::Callback;
-  Run(Process its_process, UniqueFd its_readiness, Loop& loop, Callback on_end, Callback on_report)
-      : process{std::move(its_process)},
-        readiness{std::move(its_readiness)},
-        end{loop, process.fd(), Interest::read, std::move(on_end)},
-        report{std::in_place, loop, readiness.fd(), Interest::read, std::move(on_report)} {}
-
-  Process process;
-  UniqueFd readiness;
-  Loop::Watch end;
-  std::optional<Loop::Watch> report;  // until all is said
-};
-
-struct Supervisor::Child {
-  Child(ChildSpec its_spec, int its_generation)
-      : spec{std::move(its_spec)}, generation{its_generation} {}
-
-  ChildSpec spec;
-  int generation;
-  ChildState state = ChildState::idle;
-  Deadline due = Deadline::never();  // when Event::due comes
-
-  std::optional<ipc::Shared<SignOfLife>> life{};  // of its process, if it has a watchdog
-  Deadline::Clock::time_point next_look{};        // for a sign of it
-  int restarts = 0;
-  std::time_t since = std::time(nullptr);  // in this state
-
-  std::unique_ptr<Run> run{};  // while there is a process
-  int slot = kNoSlot;
-  Deadline::Clock::time_point started{};
-  std::string reason{};  // why it is not going to be ready
-  std::optional<ExitStatus> status{};
-
-  std::vector<milliseconds> lives{};  // see RestartPolicy
-
-  Escalation escalation{};
-  std::size_t next_step = 0;
-  AfterStop after_stop = AfterStop::is_gone;
-
-  bool is_being_stopped() const noexcept {
-    return state == ChildState::stopping || state == ChildState::stop_pending;
-  }
-  bool is_leaving() const noexcept {
-    return is_being_stopped() && after_stop == AfterStop::is_gone;
-  }
-  bool is_coming_back() const noexcept {  // and is not even idle yet
-    return state == ChildState::backing_off || (is_being_stopped() && !is_leaving());
-  }
-
-  void lose_process() noexcept {
-    run.reset();
-    life.reset();
-    slot = kNoSlot;
-  }
-};
 
 // clang-format off
 const Supervisor::Action Supervisor::kActions[][5] = {
@@ -164,7 +90,7 @@ void Supervisor::be_ready(Child& child) {
   child.state = ChildState::running;
   child.due = Deadline::never();
   if (child.life) {
-    (*child.life)->store(ticks_now(), std::memory_order_relaxed);
+    (*child.life)->give();
     look_for_life_at(child, Deadline::in(*child.spec.alive_within));
   }
   report(Kind::ready, child);
@@ -187,7 +113,7 @@ void Supervisor::fail_start(Child& child) {
   } else if (child.spec.restart_type == RestartType::temporary) {
     dismiss(child);
   } else {
-    back_off(child);
+    restart(child);
   }
 }
 
@@ -195,7 +121,7 @@ void Supervisor::replace(Child& child) {
   report(Kind::exited, child, child.reason);
   const bool normal = child.status->success() && child.after_stop != AfterStop::is_replaced;
   if (is_restarted(child.spec.restart_type, normal)) {
-    back_off(child);
+    restart(child);
   } else {
     dismiss(child);
   }
@@ -204,10 +130,8 @@ void Supervisor::replace(Child& child) {
 // If this look comes a whole interval late, the child may have been kept from running as we were.
 void Supervisor::look_for_life(Child& child) {
   const milliseconds limit = *child.spec.alive_within;
-  const Deadline::Clock::time_point last_sign{
-      Deadline::Clock::duration{child.life->get()->load(std::memory_order_relaxed)}};
   const bool late = Deadline::after(child.next_look, limit).expired();
-  const Deadline next = late ? Deadline::in(limit) : Deadline::after(last_sign, limit);
+  const Deadline next = late ? Deadline::in(limit) : Deadline::after((*child.life)->last(), limit);
   if (!next.expired()) return look_for_life_at(child, next);
 
   child.reason = "no sign of life within " + std::to_string(limit.count()) + " ms";
@@ -259,11 +183,6 @@ void Supervisor::drop(Child& child) {
 
 // What the actions are made of.
 
-void Supervisor::look_for_life_at(Child& child, Deadline next) {
-  child.next_look = next.time();
-  child.due = next;
-}
-
 void Supervisor::fork_child(Child& child) {
   child.slot = free_slot();
   auto [reader, end] = ipc::make_pipe();
@@ -283,55 +202,55 @@ void Supervisor::fork_child(Child& child) {
   keep.push_back(writer.fd());
   keep.push_back(life.fd());
 
-  Process process = Process::fork(
-      [&] {
-        ChildContext context;
-        context.readiness_ = std::move(writer);
-        context.life_fd_ = life.fd();
-        context.slot_ = child.slot;
-        context.generation_ = child.generation;
-        context.alive_within_ = child.spec.alive_within;
-        if (child.life) context.last_sign_of_life_ = child.life->get();
-        try {
-          return child.spec.body(context);
-        } catch (const std::exception& error) {
-          context.fail(error.what());
-          throw;
-        }
-      },
-      options);
-  child.run = std::make_unique<Run>(
+  Process process =
+      Process::fork([&] { return run_child(child, std::move(writer), life.fd()); }, options);
+  child.run = std::make_unique<Child::Run>(
       std::move(process), reader.release(), loop_, [this, &child](auto&) { collect(child); },
       [this, &child](auto&) { read_report(child); });
 }
 
-void Supervisor::back_off(Child& child) {
-  child.lose_process();
+// In the child.
+int Supervisor::run_child(const Child& child, UniqueFd readiness, int life_fd) {
+  ChildContext context;
+  context.readiness_ = std::move(readiness);
+  context.life_fd_ = life_fd;
+  context.slot_ = child.slot;
+  context.generation_ = child.generation;
+  context.alive_within_ = child.spec.alive_within;
+  if (child.life) context.life_ = child.life->get();
+  try {
+    return child.spec.body(context);
+  } catch (const std::exception& error) {
+    context.fail(error.what());
+    throw;
+  }
+}
 
-  auto& lives = child.lives;
-  lives.push_back(since(child.started));
-  if (lives.size() > child.spec.restart.memory()) lives.erase(lives.begin());
-  const auto delay = child.spec.restart.delay_after(lives);
-  Generation& generation = generations_[child.generation];
-  if (!delay) {
-    report(Kind::gave_up, child);
+void Supervisor::restart(Child& child) {
+  child.lose_process();
+  const auto delay = delay_of_next_start(child);
+  if (!delay) return give_up_child(child);
+  if (generations_[child.generation].is_one_restart_too_many(Deadline::Clock::now())) {
     child.state = ChildState::ended;
-    if (generation.policy.strategy != Strategy::one_for_one) {
-      give_up(child.generation, child.spec.name + " fails too often");
-    }
-    return;
+    return give_up(child.generation, child.spec.name + " ended: too many restarts");
   }
-  if (too_intense(generation)) {
-    child.state = ChildState::ended;
-    give_up(child.generation, child.spec.name + " ended: too many restarts");
-    return;
-  }
+  back_off(child, *delay);
+  take_others_along(child);
+}
+
+void Supervisor::back_off(Child& child, milliseconds delay) {
   child.state = ChildState::backing_off;
-  child.due = Deadline::in(*delay);
+  child.due = Deadline::in(delay);
   ++child.restarts;
   report(Kind::backing_off, child);
-  events_.back().delay = *delay;
-  take_others_along(child);
+  events_.back().delay = delay;
+}
+
+void Supervisor::give_up_child(Child& child) {
+  report(Kind::gave_up, child);
+  child.state = ChildState::ended;
+  if (generations_[child.generation].policy.strategy == Strategy::one_for_one) return;
+  give_up(child.generation, child.spec.name + " fails too often");
 }
 
 void Supervisor::dismiss(Child& child) {
@@ -347,82 +266,30 @@ void Supervisor::stop(Child& child, const Escalation& escalation, AfterStop afte
   handle(child, Event::stop);
 }
 
+void Supervisor::stop_for_good(Child& child, const Escalation& escalation) {
+  stop(child, escalation, AfterStop::is_gone);
+}
+
 void Supervisor::take_others_along(const Child& dead) {
   const Strategy strategy = generations_[dead.generation].policy.strategy;
-  if (strategy == Strategy::one_for_one) return;
-  bool after = false;
-  for (const auto& child : children_) {
-    if (child.get() == &dead) after = true;
-    if (child->generation != dead.generation) continue;
-    if (strategy == Strategy::rest_for_one && !after) continue;
-    if (child->state != ChildState::starting && child->state != ChildState::running) continue;
-    const bool temporary = child->spec.restart_type == RestartType::temporary;
-    stop(*child, child->spec.stop, temporary ? AfterStop::is_gone : AfterStop::starts_again);
+  for (Child* other : detail::taken_along(*children_, dead, strategy)) {
+    const bool temporary = other->spec.restart_type == RestartType::temporary;
+    stop(*other, other->spec.stop, temporary ? AfterStop::is_gone : AfterStop::starts_again);
   }
 }
 
-// One restart more, now.
-bool Supervisor::too_intense(Generation& generation) {
-  const auto& intensity = generation.policy.intensity;
-  if (!intensity) return false;
-  auto& restarts = generation.restarts;
-  const auto now = Deadline::Clock::now();
-  restarts.push_back(now);
-  while (now - restarts.front() > intensity->within) restarts.pop_front();
-  return restarts.size() > static_cast<std::size_t>(std::max(intensity->at_most, 0));
-}
-
-void Supervisor::give_up(int generation, std::string reason) {
-  if (starting_ && starting_->number == generation) return fail_generation(std::move(reason));
-  generations_[generation].gave_up = true;
-  report(Kind::generation_gave_up, generation, std::move(reason));
-  for (const auto& child : children_) {
-    if (child->generation == generation && !child->is_leaving()) stop(*child, child->spec.stop);
-  }
-}
-
-// With another strategy than one_for_one the restart of many is one: nobody starts before all are
-// gone that come back, and the delay is over.
-void Supervisor::start_whose_turn_it_is() {
-  for (const auto& [number, generation] : generations_) {
-    const bool as_one = generation.policy.strategy != Strategy::one_for_one;
-    const bool one_by_one = generation.policy.order == StartOrder::one_by_one;
-    const auto comes_back = [&, of = number](const auto& child) {
-      return child->generation == of && child->is_coming_back();
-    };
-    if (as_one && std::any_of(children_.begin(), children_.end(), comes_back)) continue;
-    for (const auto& child : children_) {
-      if (child->generation != number) continue;
-      if (child->state == ChildState::idle) handle(*child, Event::turn);
-      const bool unready = child->state == ChildState::starting;
-      if ((one_by_one && unready) || (as_one && child->is_coming_back())) break;
-    }
-  }
-}
-
-void Supervisor::stop_whose_turn_it_is() {
-  for (const auto& [number, generation] : generations_) {
-    const bool one_by_one = generation.policy.order == StartOrder::one_by_one;
-    for (const auto& child : children_ | std::views::reverse) {
-      if (child->generation != number) continue;
-      if (child->state == ChildState::stop_pending) handle(*child, Event::turn);
-      if (one_by_one && child->is_being_stopped()) break;
-    }
-  }
+int Supervisor::free_slot() const {
+  const int slot = children_->lowest_free_slot();
+  if (slot < most_children_) return slot;
+  throw Error{"fork", {}, "all " + std::to_string(most_children_) + " slots are taken"};
 }
 
 void Supervisor::read_report(Child& child) {
-  std::array<char, PIPE_BUF> text;
-  const int fd = child.run->readiness.fd();
-  const ssize_t n = retry_eintr([&] { return ::read(fd, text.data(), text.size()); });
-  if (n < 0 && errno == EAGAIN) return;
+  const auto said = detail::read_readiness(child.run->readiness.fd());
+  if (!said) return;
   child.run->report.reset();
-  if (n <= 0) return;
-  if (text.front() == kReady) {
-    handle(child, Event::ready);
-  } else if (text.front() == kFailed) {
-    child.reason.assign(text.data() + 1, static_cast<std::size_t>(n) - 1);
-  }
+  if (said->kind == detail::Readiness::Kind::ready) handle(child, Event::ready);
+  if (said->kind == detail::Readiness::Kind::failed) child.reason = said->reason;
 }
 
 // What it said before it ended counts.
@@ -430,6 +297,39 @@ void Supervisor::collect(Child& child) {
   if (child.run->report) read_report(child);
   child.status = child.run->process.try_wait();
   if (child.status) handle(child, Event::exited);
+}
+
+// The generations.
+
+// Looked at when one restart more comes, now.
+bool Supervisor::Generation::is_one_restart_too_many(Deadline::Clock::time_point now) {
+  if (!policy.intensity) return false;
+  restarts.push_back(now);
+  while (now - restarts.front() > policy.intensity->within) restarts.pop_front();
+  return restarts.size() > static_cast<std::size_t>(std::max(policy.intensity->at_most, 0));
+}
+
+void Supervisor::make_child(ChildSpec spec, int generation) {
+  generations_.try_emplace(generation);
+  children_->add(std::move(spec), generation);
+}
+
+void Supervisor::complete_generation() {
+  if (!starting_) return;
+  const int number = starting_->number;
+  const auto still_starting = [](const Child& child) {
+    return child.state != ChildState::running && child.state != ChildState::ended &&
+           !child.is_leaving();
+  };
+  if (std::ranges::any_of(children_->of(number), still_starting)) return;
+
+  const Escalation retire_old = std::move(starting_->retire_old);
+  starting_.reset();
+  current_ = number;
+  report(Kind::generation_ready, number);
+  for (Child& child : children_->all()) {
+    if (child.generation < number && !child.is_leaving()) stop_for_good(child, retire_old);
+  }
 }
 
 void Supervisor::abandon_generation(std::string reason) {
@@ -443,55 +343,68 @@ void Supervisor::fail_generation(std::string reason) {
   const int number = starting_->number;
   const Escalation retire = std::move(starting_->retire_old);
   abandon_generation(std::move(reason));
-  for (const auto& child : children_) {
-    if (child->generation != number) continue;
-    const bool ready = child->state == ChildState::running;
-    stop(*child, ready ? retire : Escalation{{SIGKILL, kForever}});
+  for (Child& child : children_->of(number)) {
+    const bool ready = child.state == ChildState::running;
+    stop_for_good(child, ready ? retire : Escalation{{SIGKILL, kForever}});
   }
 }
 
-void Supervisor::complete_generation() {
-  if (!starting_) return;
-  const int number = starting_->number;
-  const auto still_starting = [&](const auto& child) {
-    return child->generation == number && child->state != ChildState::running &&
-           child->state != ChildState::ended && !child->is_leaving();
-  };
-  if (std::any_of(children_.begin(), children_.end(), still_starting)) return;
-
-  const Escalation retire_old = std::move(starting_->retire_old);
-  starting_.reset();
-  current_ = number;
-  report(Kind::generation_ready, number);
-  for (const auto& child : children_) {
-    if (child->generation < number && !child->is_leaving()) stop(*child, retire_old);
+void Supervisor::give_up(int generation, std::string reason) {
+  if (starting_ && starting_->number == generation) return fail_generation(std::move(reason));
+  generations_[generation].gave_up = true;
+  report(Kind::generation_gave_up, generation, std::move(reason));
+  for (Child& child : children_->of(generation)) {
+    if (!child.is_leaving()) stop_for_good(child, child.spec.stop);
   }
 }
 
-int Supervisor::free_slot() const {
-  std::vector<bool> taken(children_.size() + 1);
-  for (const auto& child : children_) {
-    if (child->run) taken[static_cast<std::size_t>(child->slot)] = true;
-  }
-  const auto slot = std::find(taken.begin(), taken.end(), false) - taken.begin();
-  if (slot >= most_children_) {
-    throw Error{"fork", {}, "all " + std::to_string(most_children_) + " slots are taken"};
-  }
-  return static_cast<int>(slot);
+// What follows from whatever has happened.
+
+void Supervisor::settle() {
+  complete_generation();
+  take_turns();
+  remove_ended();
+  update_status();
+  set_timer();
 }
 
-Supervisor::Child* Supervisor::child_with(pid_t pid) noexcept {
-  const auto found = std::find_if(children_.begin(), children_.end(), [&](const auto& child) {
-    return child->run && !child->status && child->run->process.pid() == pid;
+void Supervisor::take_turns() {
+  for (const auto& [number, generation] : generations_) {
+    while (Child* next = detail::next_to_start(*children_, number, generation.policy)) {
+      handle(*next, Event::turn);
+    }
+  }
+  for (const auto& [number, generation] : generations_) {
+    while (Child* next = detail::next_to_stop(*children_, number, generation.policy)) {
+      handle(*next, Event::turn);
+    }
+  }
+}
+
+void Supervisor::remove_ended() {
+  for (const int generation : children_->remove_ended()) report(Kind::generation_gone, generation);
+  std::erase_if(generations_, [&](const auto& entry) {
+    return entry.first != newest_generation() && children_->of(entry.first).empty();
   });
-  return found == children_.end() ? nullptr : found->get();
+}
+
+void Supervisor::update_status() {
+  if (!status_) return;
+  status_->show({.generation = current_,
+                 .gave_up = gave_up(),
+                 .total = children_->size(),
+                 .children = children_->shown()});
+}
+
+void Supervisor::set_timer() {
+  timer_.set(events_.empty() ? children_->next_due() : Deadline::now());
 }
 
 void Supervisor::report(Kind kind, const Child& child, std::string reason) {
   events_.push_back({.kind = kind,
                      .name = child.spec.name,
-                     .pid = child.run ? child.run->process.pid() : 0,
-                     .slot = child.run ? child.slot : kNoSlot,
+                     .pid = child.pid(),
+                     .slot = child.run ? child.slot : detail::kNoSlot,
                      .generation = child.generation,
                      .status = child.status,
                      .reason = std::move(reason)});
@@ -501,71 +414,19 @@ void Supervisor::report(Kind kind, int generation, std::string reason) {
   events_.push_back({.kind = kind, .generation = generation, .reason = std::move(reason)});
 }
 
-void Supervisor::remove_ended() {
-  std::set<int> gone;
-  std::erase_if(children_, [&](const auto& child) {
-    if (child->state != ChildState::ended) return false;
-    gone.insert(child->generation);
-    return true;
-  });
-  std::set<int> living{newest_generation()};
-  for (const auto& child : children_) {
-    gone.erase(child->generation);
-    living.insert(child->generation);
-  }
-  for (const int generation : gone) report(Kind::generation_gone, generation);
-  std::erase_if(generations_, [&](const auto& entry) { return !living.contains(entry.first); });
-}
-
-void Supervisor::set_timer() {
-  Deadline next = events_.empty() ? Deadline::never() : Deadline::now();
-  for (const auto& child : children_) next = std::min(next, child->due);
-  timer_.set(next);
-}
-
-void Supervisor::update_status() {
-  if (!status_) return;
-  SupervisorStatus status{
-      .generation = current_, .gave_up = gave_up(), .total = children_.size(), .children = {}};
-  for (const auto& child : children_) {
-    if (status.children.size() == SupervisorStatus::kMostShown) break;
-    status.children.push_back({.name = child->spec.name,
-                               .pid = child->run ? child->run->process.pid() : 0,
-                               .slot = child->slot,
-                               .generation = child->generation,
-                               .state = child->state,
-                               .restarts = child->restarts,
-                               .since = child->since});
-  }
-  status_->show(status);
-}
-
-void Supervisor::settle() {
-  complete_generation();
-  start_whose_turn_it_is();
-  stop_whose_turn_it_is();
-  remove_ended();
-  update_status();
-  set_timer();
-}
-
 // The interface.
 
 Supervisor::Supervisor(EventHandler on_event, int most_children)
     : on_event_{std::move(on_event)},
       most_children_{most_children},
-      timer_watch_{loop_, timer_.fd(), Interest::read, [&](auto&) { timer_.try_take(); }} {
+      timer_watch_{loop_, timer_.fd(), Interest::read, [&](auto&) { timer_.try_take(); }},
+      children_{std::make_unique<detail::ChildTable>()} {
   auto [reader, writer] = ipc::make_pipe();
   life_reader_ = reader.release();
   life_writer_ = writer.release();
 }
 
 Supervisor::~Supervisor() = default;
-
-void Supervisor::make_child(ChildSpec spec, int generation) {
-  generations_.try_emplace(generation);
-  children_.push_back(std::make_unique<Child>(std::move(spec), generation));
-}
 
 int Supervisor::start_generation(std::vector<ChildSpec> children, Escalation retire_old,
                                  GenerationPolicy policy) {
@@ -584,26 +445,36 @@ void Supervisor::add(ChildSpec child) {
 }
 
 void Supervisor::retire_one(const Escalation& escalation) {
-  const auto newest = std::find_if(children_.rbegin(), children_.rend(), [&](const auto& child) {
-    return child->generation == newest_generation() && !child->is_leaving();
-  });
-  if (newest == children_.rend()) return;
-  stop(**newest, escalation);
+  Child* const newest = children_->newest_staying(newest_generation());
+  if (newest == nullptr) return;
+  stop_for_good(*newest, escalation);
   settle();
 }
 
 void Supervisor::retire_all(const Escalation& escalation) {
   if (starting_) abandon_generation("told to stop before it was ready");
-  for (const auto& child : children_) {
-    if (!child->is_leaving()) stop(*child, escalation);
+  for (Child& child : children_->all()) {
+    if (!child.is_leaving()) stop_for_good(child, escalation);
   }
   settle();
 }
 
 void Supervisor::stop_all(const Escalation& escalation) {
   if (starting_) abandon_generation("told to stop before it was ready");
-  for (const auto& child : children_) stop(*child, escalation);
+  for (Child& child : children_->all()) stop_for_good(child, escalation);
   settle();
+}
+
+void Supervisor::stop_all() {
+  if (starting_) abandon_generation("told to stop before it was ready");
+  for (Child& child : children_->all()) stop_for_good(child, child.spec.stop);
+  settle();
+}
+
+void Supervisor::signal_children(int signal_number) {
+  for (Child& child : children_->all()) {
+    if (child.run) child.run->process.signal(signal_number);
+  }
 }
 
 void Supervisor::show_status(const std::string& name) {
@@ -611,44 +482,26 @@ void Supervisor::show_status(const std::string& name) {
   update_status();
 }
 
+std::vector<ChildView> Supervisor::children() const {
+  return children_->views();
+}
+
+bool Supervisor::empty() const noexcept {
+  return children_->empty();
+}
+
 bool Supervisor::gave_up() const noexcept {
   const auto current = generations_.find(current_);
   return current != generations_.end() && current->second.gave_up;
 }
 
-void Supervisor::stop_all() {
-  if (starting_) abandon_generation("told to stop before it was ready");
-  for (const auto& child : children_) stop(*child, child->spec.stop);
-  settle();
-}
-
-void Supervisor::signal_children(int signal_number) {
-  for (const auto& child : children_) {
-    if (child->run) child->run->process.signal(signal_number);
-  }
-}
-
-std::vector<ChildView> Supervisor::children() const {
-  std::vector<ChildView> views;
-  views.reserve(children_.size());
-  for (const auto& child : children_) {
-    views.push_back({.name = child->spec.name,
-                     .slot = child->run ? child->slot : kNoSlot,
-                     .pid = child->run ? child->run->process.pid() : 0,
-                     .generation = child->generation,
-                     .state = child->state,
-                     .started = child->started,
-                     .restarts = child->restarts});
-  }
-  return views;
-}
-
 void Supervisor::step() {
   loop_.run_once(Deadline::now());
-  for (const auto& child : children_) {
-    if (!child->due.expired()) continue;
-    child->due = Deadline::never();
-    handle(*child, Event::due);
+  const Deadline now = Deadline::now();
+  for (Child& child : children_->all()) {
+    if (child.due > now) continue;
+    child.due = Deadline::never();
+    handle(child, Event::due);
   }
   settle();
   while (!events_.empty()) {
@@ -657,41 +510,6 @@ void Supervisor::step() {
     on_event_(event);
   }
   set_timer();
-}
-
-std::vector<Supervisor::Stranger> Supervisor::take_strangers() {
-  std::vector<Stranger> strangers;
-  for (;;) {
-    // The kernel may name the same one again and again: whoever is named is reaped before we go on.
-    siginfo_t info{};
-    const int looked = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL);
-    if (looked != 0 || info.si_pid == 0) break;
-    if (Child* own = child_with(info.si_pid)) {
-      collect(*own);
-      continue;
-    }
-    std::string name = name_of_zombie(info.si_pid);
-    const auto id = static_cast<id_t>(info.si_pid);
-    if (::waitid(P_PID, id, &info, WEXITED | WNOHANG | __WALL) == 0) {
-      strangers.push_back({info.si_pid, std::move(name), ExitStatus::from_siginfo(info)});
-    }
-  }
-  return strangers;
-}
-
-void Supervisor::tell_of_orphans() {
-  for (Stranger& orphan : take_strangers()) {
-    events_.push_back({.kind = Kind::orphan_ended,
-                       .name = std::move(orphan.name),
-                       .pid = orphan.pid,
-                       .status = orphan.status});
-  }
-}
-
-std::vector<Supervisor::Stranger> Supervisor::reap_strangers() {
-  auto strangers = take_strangers();
-  settle();
-  return strangers;
 }
 
 void Supervisor::adopt_orphans() {
@@ -705,86 +523,26 @@ void Supervisor::adopt_orphans() {
   settle();
 }
 
-// In the child.
-
-void ChildContext::ready() {
-  if (!readiness_.valid()) return;
-  // If nobody is there to read it, life_fd() says so.
-  [[maybe_unused]] const ssize_t n = ::write(readiness_.fd(), &kReady, 1);
-  readiness_.reset();
+std::vector<Stranger> Supervisor::reap_strangers() {
+  auto strangers = take_strangers();
+  settle();
+  return strangers;
 }
 
-void ChildContext::alive() noexcept {
-  if (last_sign_of_life_ != nullptr) {
-    last_sign_of_life_->store(ticks_now(), std::memory_order_relaxed);
-  }
+std::vector<Stranger> Supervisor::take_strangers() {
+  return detail::reap_strangers([this](pid_t pid) {
+    Child* const own = children_->with_process(pid);
+    if (own != nullptr) collect(*own);
+    return own != nullptr;
+  });
 }
 
-void ChildContext::fail(std::string_view reason) {
-  if (!readiness_.valid()) return;
-  std::string text{kFailed};
-  text.append(reason.substr(0, PIPE_BUF - 1));
-  [[maybe_unused]] const ssize_t n = ::write(readiness_.fd(), text.data(), text.size());
-  readiness_.reset();
-}
-
-// Words.
-
-std::string_view name_of(Kind kind) noexcept {
-  constexpr std::array<std::string_view, 15> kNames{"started",
-                                                    "ready",
-                                                    "start_failed",
-                                                    "unresponsive",
-                                                    "exited",
-                                                    "backing_off",
-                                                    "gave_up",
-                                                    "not_restarted",
-                                                    "retiring",
-                                                    "ended",
-                                                    "generation_ready",
-                                                    "generation_failed",
-                                                    "generation_gave_up",
-                                                    "generation_gone",
-                                                    "orphan_ended"};
-  return kNames[static_cast<std::size_t>(kind)];
-}
-
-std::string SupervisorEvent::text() const {
-  const std::string number = std::to_string(generation);
-  if (kind == Kind::generation_ready) return "generation " + number + ": ready";
-  if (kind == Kind::generation_failed) return "generation " + number + ": failed: " + reason;
-  if (kind == Kind::generation_gave_up) return "generation " + number + ": gave up: " + reason;
-  if (kind == Kind::generation_gone) return "generation " + number + ": gone";
-
-  if (kind == Kind::orphan_ended) {
-    return name + " (process " + std::to_string(pid) + ", an orphan): " + status->text();
-  }
-
-  std::string line = name;
-  if (pid != 0) {
-    line += " (process " + std::to_string(pid) + ", slot " + std::to_string(slot) + ")";
-  }
-  line += ": ";
-  switch (kind) {
-    case Kind::start_failed:
-      return line + "failed to start: " + reason + (status ? ", " + status->text() : "");
-    case Kind::exited:
-      return line + status->text() + (reason.empty() ? "" : " (" + reason + ")");
-    case Kind::ended:
-      return line + (status ? status->text() : "was not running");
-    case Kind::unresponsive:
-      return line + reason;
-    case Kind::backing_off:
-      return line + "starts again " +
-             (delay.count() == 0 ? "at once" : "in " + std::to_string(delay.count()) + " ms");
-    case Kind::gave_up:
-      return line + "fails too often, and is not started again";
-    case Kind::not_restarted:
-      return line + "is not started again";
-    case Kind::retiring:
-      return line + "told to stop";
-    default:
-      return line.append(name_of(kind));
+void Supervisor::tell_of_orphans() {
+  for (Stranger& orphan : take_strangers()) {
+    events_.push_back({.kind = Kind::orphan_ended,
+                       .name = std::move(orphan.name),
+                       .pid = orphan.pid,
+                       .status = orphan.status});
   }
 }
 

@@ -8,9 +8,6 @@
 //   int serve(ChildContext& context) { open_all(); context.ready(); return serve_until_told(); }
 #pragma once
 
-#include <sys/types.h>
-
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -19,159 +16,29 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/loop.hpp"
 #include "ipc/base/unique_fd.hpp"
-#include "proc/child_options.hpp"
+#include "proc/child_context.hpp"
+#include "proc/child_spec.hpp"
+#include "proc/child_view.hpp"
 #include "proc/escalation.hpp"
-#include "proc/exit_status.hpp"
-#include "proc/process.hpp"
-#include "proc/restart_policy.hpp"
+#include "proc/generation_policy.hpp"
 #include "proc/signal_source.hpp"
+#include "proc/stranger.hpp"
+#include "proc/supervisor_event.hpp"
 #include "proc/supervisor_status.hpp"
 #include "proc/timer.hpp"
 
 namespace procpool::proc {
 
-// What a supervised child knows of its place; in the child only.
-class ChildContext {
- public:
-  // Start-up is done: told to the supervisor, once. Whoever does not say so within
-  // ChildSpec::ready_within is killed.
-  void ready();
-
-  // Start-up failed: the reason (its first 4 KB) travels to the supervisor. The body then returns
-  // non-zero. An exception that leaves the body before ready() says its text by itself.
-  void fail(std::string_view reason);
-
-  // I am well: a watchdog's heart-beat, from any thread of the child. To be given more often than
-  // once in alive_within(), counted from ready() on. Costs a look at the clock and a store in
-  // shared memory; without a watchdog nothing.
-  void alive() noexcept;
-
-  // ChildSpec::alive_within.
-  std::optional<std::chrono::milliseconds> alive_within() const noexcept { return alive_within_; }
-
-  // Readable (end of file) when the supervisor's process is dead, however it died. It holds where
-  // die_with_parent does not: after the forking thread has ended, and in descendants.
-  int life_fd() const noexcept { return life_fd_; }
-
-  int slot() const noexcept { return slot_; }  // see Supervisor
-  int generation() const noexcept { return generation_; }
-
- private:
-  friend class Supervisor;
-  ChildContext() = default;
-
-  UniqueFd readiness_{};  // closed when all is said
-  int life_fd_ = -1;
-  int slot_ = -1;
-  int generation_ = 0;
-  std::optional<std::chrono::milliseconds> alive_within_{};
-  std::atomic<Deadline::Clock::rep>* last_sign_of_life_ = nullptr;  // shared with the supervisor
-};
-
-// Whether a child that has ended unasked is started again, in the words of OTP's supervisor(3).
-enum class RestartType {
-  permanent,  // always
-  transient,  // only after an abnormal end: every one but exit code 0 after it was ready
-  temporary,  // never, whatever happens to others
-};
-
-struct ChildSpec {
-  std::string name{};
-  std::function<int(ChildContext&)> body{};  // runs in the child; its result is the exit code
-
-  // The child closes every descriptor but 0, 1, 2, its context's, and options.keep_only (unset:
-  // none).
-  ChildOptions options{};
-  std::chrono::milliseconds ready_within{10'000};
-  RestartPolicy restart{};  // how soon, and how often
-  RestartType restart_type = RestartType::permanent;
-
-  // A watchdog: once ready, it calls ChildContext::alive() at least so often, or it is ended by
-  // `stop` and counts as one that has exited abnormally. If the supervisor itself was not running
-  // meanwhile (both were stopped, SIGSTOP), it has as long again. Unset: none.
-  std::optional<std::chrono::milliseconds> alive_within{};
-
-  // How it is ended when that is the supervisor's own decision: its watchdog says so, another
-  // child's death asks for it (Strategy), or the generation gives up.
-  Escalation stop{{SIGTERM, std::chrono::seconds{5}}, {SIGKILL, kForever}};
-};
-
-// Who is started again when a child dies that is started again: OTP's supervisor(3). The others
-// are ended first, and all wait until none of them is left and the dead one's delay is over.
-enum class Strategy {
-  one_for_one,   // it alone
-  one_for_all,   // all of its generation
-  rest_for_one,  // it and those after it
-};
-
-enum class StartOrder {
-  together,
-  one_by_one,  // each when the one before is ready; they end in reverse order, each when the one
-               // after it is gone
-};
-
-// What binds the children of a generation, in the order in which they were given. A value.
-struct GenerationPolicy {
-  Strategy strategy = Strategy::one_for_one;
-  StartOrder order = StartOrder::together;
-
-  // The generation gives up, and ends all its children, when more than `at_most` restarts fall into
-  // `within`. By the clock, as in OTP, so RestartPolicy's delays count: keep them short against it,
-  // or a child that fails for ever is never given up.
-  struct Intensity {
-    int at_most = 1;
-    std::chrono::milliseconds within{5'000};
-  };
-  std::optional<Intensity> intensity{};  // unset: never
-};
-
-struct ChildView {
-  std::string name;
-  int slot = -1;  // -1: no process now (backing off)
-  pid_t pid = 0;
-  int generation = 0;
-  ChildState state = ChildState::idle;
-  Deadline::Clock::time_point started{};  // of the process; of the last one when backing off
-  int restarts = 0;
-};
-
-struct SupervisorEvent {
-  enum class Kind {
-    started,             // forked
-    ready,               // said so
-    start_failed,        // ended before it was ready, or could not be forked: reason, status
-    unresponsive,        // its watchdog found no sign of life: reason; it is told to stop
-    exited,              // ended after it was ready, and nobody had asked: status, maybe reason
-    backing_off,         // will be started again after delay (also 0)
-    gave_up,             // its RestartPolicy says so; it is forgotten
-    not_restarted,       // its RestartType says so; it is forgotten
-    retiring,            // was told to stop
-    ended,               // what was retiring is gone: status (none if it had no process)
-    generation_ready,    // all its children are ready: it is the current one
-    generation_failed,   // a child failed to start: reason; the older generation serves on
-    generation_gave_up,  // its intensity is exceeded: reason; its children are ended
-    generation_gone,     // its last child is gone
-    orphan_ended,        // one that was adopted (adopt_orphans): name, pid, status
-  };
-  Kind kind;
-  std::string name{};  // of the child; empty for generation_*
-  pid_t pid = 0;
-  int slot = -1;
-  int generation = 0;
-  std::optional<ExitStatus> status{};
-  std::string reason{};
-  std::chrono::milliseconds delay{};
-
-  std::string text() const;  // one line for a log: "worker (process 12, slot 3): killed by SIGSEGV"
-};
-std::string_view name_of(SupervisorEvent::Kind kind) noexcept;  // "generation_ready", ...
+namespace detail {
+class ChildTable;
+struct SupervisedChild;
+enum class AfterStop : std::uint8_t;
+}  // namespace detail
 
 // Children in generations. A generation is the set of children that serve together:
 // start_generation starts a new one beside the current one, which is retired only when all the new
@@ -233,7 +100,7 @@ class Supervisor {
   void show_status(const std::string& name);
 
   std::vector<ChildView> children() const;  // by age, oldest first
-  bool empty() const noexcept { return children_.empty(); }
+  bool empty() const noexcept;
   bool starting() const noexcept { return starting_.has_value(); }  // a generation is on its way
   int generation() const noexcept { return current_; }  // 0 before the first one is ready
   bool gave_up() const noexcept;  // the current generation: it is ending or gone
@@ -252,17 +119,12 @@ class Supervisor {
   // processes that have ended; call it at SIGCHLD. The supervisor's own children are left to it;
   // children of other Process objects are not known to it, so a program that has such must not call
   // this.
-  struct Stranger {
-    pid_t pid;
-    std::string name;  // as in ps(1), at most 15 bytes
-    ExitStatus status;
-  };
   std::vector<Stranger> reap_strangers();
 
  private:
+  using Child = detail::SupervisedChild;
+  using AfterStop = detail::AfterStop;
   enum class Event : std::uint8_t { turn, ready, exited, stop, due };
-  enum class AfterStop : std::uint8_t { is_gone, starts_again, is_replaced };
-  struct Child;
   using Action = void (Supervisor::*)(Child&);
   static const Action kActions[][5];  // [ChildState][Event]
 
@@ -270,6 +132,8 @@ class Supervisor {
     GenerationPolicy policy{};
     std::deque<Deadline::Clock::time_point> restarts{};  // those that policy.intensity looks at
     bool gave_up = false;
+
+    bool is_one_restart_too_many(Deadline::Clock::time_point now);
   };
 
   struct StartingGeneration {
@@ -293,34 +157,37 @@ class Supervisor {
   void finish(Child& child);
   void forget(Child& child);
   void drop(Child& child);
-
-  void make_child(ChildSpec spec, int generation);
+  // What they are made of.
   void fork_child(Child& child);
-  void back_off(Child& child);
-  static void look_for_life_at(Child& child, Deadline next);
+  static int run_child(const Child& child, UniqueFd readiness, int life_fd);
+  void restart(Child& child);
+  void back_off(Child& child, std::chrono::milliseconds delay);
+  void give_up_child(Child& child);
   void dismiss(Child& child);
-  void stop(Child& child, const Escalation& escalation, AfterStop after = AfterStop::is_gone);
+  void stop(Child& child, const Escalation& escalation, AfterStop after);
+  void stop_for_good(Child& child, const Escalation& escalation);
   void take_others_along(const Child& dead);
-  static bool too_intense(Generation& generation);
-  void give_up(int generation, std::string reason);
-  void start_whose_turn_it_is();
-  void stop_whose_turn_it_is();
+  int free_slot() const;
+
   void read_report(Child& child);
   void collect(Child& child);
+
+  int newest_generation() const noexcept { return starting_ ? starting_->number : current_; }
+  void make_child(ChildSpec spec, int generation);
+  void complete_generation();
   void abandon_generation(std::string reason);
   void fail_generation(std::string reason);
-  void complete_generation();
-  int newest_generation() const noexcept { return starting_ ? starting_->number : current_; }
-  int free_slot() const;
-  Child* child_with(pid_t pid) noexcept;
+  void give_up(int generation, std::string reason);
+
+  void settle();
+  void take_turns();
+  void remove_ended();
+  void update_status();
+  void set_timer();
   std::vector<Stranger> take_strangers();
   void tell_of_orphans();
   void report(SupervisorEvent::Kind kind, const Child& child, std::string reason = {});
   void report(SupervisorEvent::Kind kind, int generation, std::string reason = {});
-  void remove_ended();
-  void set_timer();
-  void update_status();
-  void settle();
 
   EventHandler on_event_;
   int most_children_;
@@ -332,8 +199,8 @@ class Supervisor {
   UniqueFd life_reader_;
   UniqueFd life_writer_;
   std::optional<SupervisorStatusWriter> status_;  // outlives the children: it removes its name
-  std::vector<std::unique_ptr<Child>> children_;  // oldest first
-  std::map<int, Generation> generations_;         // by number: those with children, and the newest
+  std::unique_ptr<detail::ChildTable> children_;
+  std::map<int, Generation> generations_;  // by number: those with children, and the newest
   std::deque<SupervisorEvent> events_;
   int last_generation_ = 0;
   int current_ = 0;
