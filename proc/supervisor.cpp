@@ -287,7 +287,7 @@ int Supervisor::free_slot() const {
 void Supervisor::read_report(Child& child) {
   const auto said = detail::read_readiness(child.run->readiness.fd());
   if (!said) return;
-  child.run->report.reset();
+  child.run->lose_report();
   if (said->kind == detail::Readiness::Kind::ready) handle(child, Event::ready);
   if (said->kind == detail::Readiness::Kind::failed) child.reason = said->reason;
 }

@@ -1,10 +1,4 @@
-// What ipc costs, beside what it is measured by: in turns, in one run, on two processors.
-//
-//   ipc_bench --list             the names of the contests
-//   ipc_bench --rounds 7 NAME    one line: ours, the other's, their ratio and what it should be
-//
-// A round is shorter than 0.8 s and followed by a pause, so that the real-time throttle
-// (sched(7), sched_rt_runtime_us) does not fall into one when this runs under chrt(1).
+// What ipc costs, beside what it is measured by, on two processors; contest.hpp says how to run it.
 #include <pthread.h>
 #include <sched.h>
 #include <sys/wait.h>
@@ -15,16 +9,11 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
 #include <functional>
 #include <memory>
-#include <span>
 #include <string>
-#include <string_view>
-#include <thread>
 #include <vector>
 
 #include <boost/interprocess/ipc/message_queue.hpp>
@@ -35,6 +24,7 @@
 #include "ipc/pipe.hpp"
 #include "ipc/queue.hpp"
 #include "ipc/shared.hpp"
+#include "tests/bench/contest.hpp"
 
 namespace procpool::ipc {
 namespace {
@@ -42,6 +32,8 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using Nanoseconds = double;
+using bench::Contest;
+using bench::Target;
 
 template <std::size_t Size>
 struct Bytes {
@@ -373,18 +365,6 @@ Nanoseconds lock_and_unlock(long times, std::size_t processes) {
 
 // ---- The contests
 
-enum class Target { times_as_fast, times_as_long };
-
-struct Contest {
-  const char* name;
-  const char* title;
-  const char* other;
-  Nanoseconds (*measure_ours)();
-  Nanoseconds (*measure_other)();
-  Target target;
-  double bound;
-};
-
 constexpr long kMessages = 1'000'000;
 
 constexpr Contest kContests[] = {
@@ -419,61 +399,9 @@ constexpr Contest kContests[] = {
      [] { return lock_and_unlock<RobustPthreadMutex>(500'000, 2); }, Target::times_as_fast, 1},
 };
 
-Nanoseconds measure(Nanoseconds (*round)()) {
-  const Nanoseconds result = round();
-  std::this_thread::sleep_for(300ms);
-  return result;
-}
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
-
-bool hold(const Contest& contest, int rounds) {
-  std::vector<double> ours;
-  std::vector<double> others;
-  std::vector<double> ratios;  // of neighbours in time
-  const bool faster = contest.target == Target::times_as_fast;
-  for (int i = 0; i < rounds; ++i) {
-    ours.push_back(measure(contest.measure_ours));
-    others.push_back(measure(contest.measure_other));
-    ratios.push_back(faster ? others.back() / ours.back() : ours.back() / others.back());
-  }
-  const double ratio = median(ratios);
-  const bool met = faster ? ratio >= contest.bound : ratio <= contest.bound;
-  std::printf("%-36s%-24s%11.1f%11.1f%9.2f  %s %-6.2f%s\n", contest.title, contest.other,
-              median(ours), median(others), ratio, faster ? ">=" : "<=", contest.bound,
-              met ? "met" : "MISSED");
-  return met;
-}
-
-int run(std::span<const std::string_view> arguments) {
-  if (arguments.size() == 1 && arguments[0] == "--list") {
-    for (const Contest& contest : kContests) std::puts(contest.name);
-    return EXIT_SUCCESS;
-  }
-  if (arguments.size() == 3 && arguments[0] == "--rounds") {
-    const int rounds = std::atoi(arguments[1].data());
-    const auto* contest = std::ranges::find(
-        kContests, arguments[2], [](const Contest& one) { return std::string_view{one.name}; });
-    if (contest != std::end(kContests) && rounds > 0) {
-      return hold(*contest, rounds) ? EXIT_SUCCESS : EXIT_FAILURE;
-    }
-  }
-  std::fputs("usage: ipc_bench --list | --rounds N NAME\n", stderr);
-  return 2;
-}
-
 }  // namespace
 }  // namespace procpool::ipc
 
 int main(int argc, char** argv) {
-  try {
-    const std::vector<std::string_view> arguments{argv + 1, argv + argc};
-    return procpool::ipc::run(arguments);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "ipc_bench: %s\n", error.what());
-    return EXIT_FAILURE;
-  }
+  return procpool::bench::contest_main("ipc_bench", procpool::ipc::kContests, argc, argv);
 }
