@@ -28,9 +28,9 @@ bool is_program(const ChildPlan& plan) noexcept {
 // Each step says false, with errno set, if it failed. None of them allocates.
 
 bool set_signal_actions(const ChildPlan& plan) noexcept {
+  struct sigaction action{};
   for (int number = 1; number < NSIG; ++number) {
     const bool ignored = plan.options->ignored_signals.contains(number);
-    struct sigaction action{};
     action.sa_handler = ignored ? SIG_IGN : SIG_DFL;
     // SIGKILL, SIGSTOP and the library's own refuse the default; they are as they should be.
     if (::sigaction(number, &action, nullptr) != 0 && ignored) return false;

@@ -52,7 +52,7 @@ void require_success(int status) {
 
 // ---- fork and spawn
 
-constexpr int kForks = 300;
+constexpr int kForks = 500;
 constexpr int kSpawns = 100;
 
 Microseconds fork_by_process() {
