@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -27,6 +28,7 @@ double median(std::vector<double> values) {
 
 bool hold_alone(const Contest& contest, int rounds) {
   std::vector<double> figures;
+  figures.reserve(static_cast<std::size_t>(rounds));
   for (int i = 0; i < rounds; ++i) figures.push_back(measure(contest.measure_ours));
   const double figure = median(figures);
   const bool met = figure <= contest.bound;

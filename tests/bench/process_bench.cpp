@@ -15,6 +15,7 @@
 #include <functional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "ipc/base/error.hpp"
@@ -39,11 +40,22 @@ Microseconds since(Clock::time_point start) {
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
 }
 
+Microseconds median(std::vector<Microseconds> times) {
+  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+  std::ranges::nth_element(times, middle);
+  return *middle;
+}
+
 template <typename Work>
 Microseconds time_of_one(int times, const Work& work) {
-  const auto start = Clock::now();
-  for (int i = 0; i < times; ++i) work();
-  return since(start) / times;
+  std::vector<Microseconds> all;
+  all.reserve(static_cast<std::size_t>(times));
+  for (int i = 0; i < times; ++i) {
+    const auto start = Clock::now();
+    work();
+    all.push_back(since(start));
+  }
+  return median(std::move(all));
 }
 
 void require_success(int status) {
@@ -181,9 +193,9 @@ Microseconds restart_among(std::size_t count) {
     Idlers idlers{count};
     std::this_thread::sleep_for(1s);  // until the real-time throttle is over
     std::vector<Microseconds> times;
+    times.reserve(kDeaths);
     for (std::size_t i = 0; i < kDeaths; ++i) times.push_back(idlers.kill_one(i * 7 % count));
-    std::ranges::nth_element(times, times.begin() + kDeaths / 2);
-    return times[kDeaths / 2];
+    return median(std::move(times));
   });
 }
 
