@@ -16,6 +16,7 @@
 #include "ipc/base/unique_fd.hpp"
 #include "proc/process.hpp"
 #include "servers/http/detail/grammar.hpp"
+#include "servers/http/detail/nearest_name.hpp"
 #include "servers/http/detail/toml.hpp"
 #include "servers/http/site_map.hpp"
 #include "servers/http/target.hpp"
@@ -343,7 +344,7 @@ class FileReader {
       if (key == "host" || key == "path") continue;
       if (!take(kSettings, options, key, node, "") &&
           !take(kSiteSettings, options.site, key, node, ""))
-        refuse(key, "unknown key");
+        refuse_unknown(key, {"host", "path"}, true);
     }
     apply(command_line, options);
     for_each_table(file_, "path", [&](const toml::table& table, const std::string& prefix) {
@@ -362,6 +363,18 @@ class FileReader {
   [[noreturn]] void refuse(const toml::table& table, std::string_view key,
                            std::string_view reason) const {
     throw OptionsError{place(path_, table.source()), key, reason};
+  }
+
+  // With the one that may be meant: of the settings, or one of `others`.
+  [[noreturn]] void refuse_unknown(const toml::key& key, std::vector<std::string_view> others,
+                                   bool at_top = false) const {
+    for (const auto& setting : kSiteSettings) others.emplace_back(setting.key);
+    if (at_top) {
+      for (const auto& setting : kSettings) others.emplace_back(setting.key);
+    }
+    const std::string_view meant = nearest_name(key.str(), others);
+    refuse(key,
+           meant.empty() ? "unknown key" : "unknown key; is \"" + std::string{meant} + "\" meant?");
   }
 
   // False: it is none of these. `prefix` is of the key in the origins.
@@ -398,7 +411,7 @@ class FileReader {
       if (key == "prefix") {
         path.prefix = path_of(key, node);
       } else if (!take(kSiteSettings, path.site, key, node, prefix)) {
-        refuse(key, "unknown key");
+        refuse_unknown(key, {"prefix"});
       }
     }
     if (path.prefix.empty()) refuse(table, "path", "needs a prefix");
@@ -424,7 +437,7 @@ class FileReader {
       if (key == "names") {
         host.names = names_of(key, node);
       } else if (!take(kSiteSettings, host.site, key, node, prefix)) {
-        refuse(key, "unknown key");
+        refuse_unknown(key, {"names", "path"});
       }
     }
     if (host.names.empty()) refuse(table, "host", "needs names");

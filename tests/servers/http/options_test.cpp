@@ -248,6 +248,21 @@ TEST_F(OptionsFile, lets_the_command_line_win_before_hosts_and_paths_begin) {
   EXPECT_TRUE(options.paths.at(1).site.gzip);
 }
 
+TEST_F(OptionsFile, with_an_unknown_key_is_told_which_may_be_meant) {
+  const auto says = [&](std::string_view text, std::string_view end) {
+    const std::string complaint = complaint_about(text);
+    EXPECT_TRUE(complaint.ends_with(end)) << complaint;
+  };
+  says("wrokers = 4", "unknown key; is \"workers\" meant?");
+  says("gzpi = true", "unknown key; is \"gzip\" meant?");
+  says("idle_timeout = 4", "unknown key; is \"idle-timeout\" meant?");
+  says("hosts = 4", "unknown key; is \"host\" meant?");
+  says("[[path]]\nprefix = \"/\"\nredirects = \"\"", "unknown key; is \"redirect\" meant?");
+  says("[[host]]\nname = [\"a\"]", "unknown key; is \"names\" meant?");
+  says("colour = 4", "unknown key");
+  says("[[path]]\nworkers = 4", "unknown key");
+}
+
 TEST_F(OptionsFile, with_wrong_hosts_or_paths_is_named_with_line_and_key) {
   const std::string where = dir_.path() / "site.toml";
   const auto expect_complaint = [&](std::string_view text, const std::string& begin) {
