@@ -7,6 +7,7 @@
 // it did not publish is not there.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -58,7 +59,10 @@ class RingWriter {
     const std::uint64_t needed = frame_size(size);
     const std::uint64_t offset = written_ % memory_.size();
     std::uint64_t filler = offset + needed > memory_.size() ? memory_.size() - offset : 0;
-    if (offset >= kWorthGoingBack && read_up_to() == written_) filler = memory_.size() - offset;
+    // Only what fits before the offset: the rest of the ring would not have room for both.
+    if (offset >= std::max(kWorthGoingBack, needed) && read_up_to() == written_) {
+      filler = memory_.size() - offset;
+    }
     if (!has_room(filler + needed)) return nullptr;
     if (filler != 0) {
       put_header(filler - sizeof(FrameHeader), FrameKind::filler, 0);
