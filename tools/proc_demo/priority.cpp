@@ -47,6 +47,7 @@ void share_one_cpu() {
 
 void play(Stage& stage) {
   const Cue nobody_looks;
+  const Cue is_nice;
   const Cue computed;
   const int own = stat_of(::getpid())->nice;
   const pid_t nice = stage.fork("nice", [&] {
@@ -55,9 +56,10 @@ void play(Stage& stage) {
     const pid_t child = stage.fork("child", [] {});
     stage.prove("fork keeps it", 19, stat_of(child)->nice);
     stage.reap(child);
+    is_nice.give();
     compute(nobody_looks);
   });
-  stage.await_state(nice, 'R');
+  stage.await(is_nice);
   const pid_t usual = stage.fork("usual", [&] { compute(computed); });
   stage.await(computed);
   const double of_nice = cpu_ms_of(nice);
