@@ -43,6 +43,7 @@ std::string_view name_of(WorkerState state) noexcept {
 void WorkerSlot::reset_counters() noexcept {
   connections = accepted = requests = bytes = 0;
   busy = false;
+  wear = Wear::none;
   doing.set({});
   client.set({});
 }

@@ -25,6 +25,9 @@ enum class WorkerState : std::uint32_t { none, starting, ready, draining };
 
 std::string_view name_of(WorkerState state) noexcept;
 
+// Why a worker asks for a successor.
+enum class Wear : std::uint32_t { none, requests, memory };
+
 // One worker. The master writes the first group, the worker the second; everybody reads. There is
 // no lock, and no value that another one must agree with: a worker that is killed at any
 // instruction leaves counters that are one behind.
@@ -39,8 +42,9 @@ struct alignas(64) WorkerSlot {
   std::atomic<std::uint64_t> requests{0};
   std::atomic<std::uint64_t> bytes{0};
   std::atomic<bool> busy{false};  // false: it waits for work
-  SharedText<160> doing;          // the request it began last
-  SharedText<48> client;          // and for whom
+  std::atomic<Wear> wear{Wear::none};
+  SharedText<160> doing;  // the request it began last
+  SharedText<48> client;  // and for whom
 
   void reset_counters() noexcept;
   void begin(std::string_view what, std::string_view for_whom) noexcept;

@@ -309,9 +309,9 @@ bool Supervisor::Generation::is_one_restart_too_many(Deadline::Clock::time_point
   return restarts.size() > static_cast<std::size_t>(std::max(policy.intensity->at_most, 0));
 }
 
-void Supervisor::make_child(ChildSpec spec, int generation) {
+Supervisor::Child& Supervisor::make_child(ChildSpec spec, int generation) {
   generations_.try_emplace(generation);
-  children_->add(std::move(spec), generation);
+  return children_->add(std::move(spec), generation);
 }
 
 void Supervisor::complete_generation() {
@@ -362,10 +362,25 @@ void Supervisor::give_up(int generation, std::string reason) {
 
 void Supervisor::settle() {
   complete_generation();
+  continue_renewal();
   take_turns();
   remove_ended();
   update_status();
   set_timer();
+}
+
+// An old one that has died meanwhile, and is to come back, is retired as well: the successor has
+// its place.
+void Supervisor::continue_renewal() {
+  if (!renewal_) return;
+  Child& old = renewal_->old;
+  Child& successor = renewal_->successor;
+  if (successor.state == ChildState::running && !old.is_leaving())
+    stop_for_good(old, renewal_->retire_old);
+  const auto is_going = [](const Child& child) {
+    return child.is_leaving() || child.state == ChildState::ended;
+  };
+  if (is_going(old) || is_going(successor)) renewal_.reset();
 }
 
 void Supervisor::take_turns() {
@@ -382,6 +397,7 @@ void Supervisor::take_turns() {
 }
 
 void Supervisor::remove_ended() {
+  continue_renewal();  // it knows nobody that is removed
   for (const int generation : children_->remove_ended()) report(Kind::generation_gone, generation);
   std::erase_if(generations_, [&](const auto& entry) {
     return entry.first != newest_generation() && children_->of(entry.first).empty();
@@ -449,6 +465,16 @@ void Supervisor::retire_one(const Escalation& escalation) {
   if (newest == nullptr) return;
   stop_for_good(*newest, escalation);
   settle();
+}
+
+bool Supervisor::renew(pid_t pid, const Escalation& retire_old) {
+  if (renewal_) return false;
+  Child* const old = children_->with_process(pid);
+  if (old == nullptr || old->state != ChildState::running) return false;
+  Child& successor = make_child(old->spec, old->generation);
+  renewal_.emplace(Renewal{*old, successor, retire_old});
+  settle();
+  return true;
 }
 
 void Supervisor::retire_all(const Escalation& escalation) {

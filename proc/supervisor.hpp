@@ -82,6 +82,12 @@ class Supervisor {
   // The newest child of the newest generation that is not retiring yet; nothing if there is none.
   void retire_one(const Escalation& escalation);
 
+  // Starts a successor of this running child, one more like it in its generation, and retires the
+  // child when that is ready; if that is given up, the child stays. One renewal at a time: false if
+  // one is under way, and if no child with this process runs.
+  bool renew(pid_t pid, const Escalation& retire_old);
+  bool renewing() const noexcept { return renewal_.has_value(); }
+
   // Nothing is restarted any more. What is retiring already goes on as it was told.
   void retire_all(const Escalation& escalation);
 
@@ -141,6 +147,12 @@ class Supervisor {
     Escalation retire_old;
   };
 
+  struct Renewal {
+    Child& old;
+    Child& successor;
+    Escalation retire_old;
+  };
+
   void handle(Child& child, Event event);
   // The actions.
   void nothing(Child& child);
@@ -173,13 +185,14 @@ class Supervisor {
   void collect(Child& child);
 
   int newest_generation() const noexcept { return starting_ ? starting_->number : current_; }
-  void make_child(ChildSpec spec, int generation);
+  Child& make_child(ChildSpec spec, int generation);
   void complete_generation();
   void abandon_generation(std::string reason);
   void fail_generation(std::string reason);
   void give_up(int generation, std::string reason);
 
   void settle();
+  void continue_renewal();
   void take_turns();
   void remove_ended();
   void update_status();
@@ -205,6 +218,7 @@ class Supervisor {
   int last_generation_ = 0;
   int current_ = 0;
   std::optional<StartingGeneration> starting_;
+  std::optional<Renewal> renewal_;
 };
 
 }  // namespace procpool::proc

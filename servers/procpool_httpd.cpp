@@ -87,6 +87,10 @@ models::Service make_service(const http::Options& options) {
       options.workers != 0 ? options.workers : static_cast<unsigned>(proc::available_cpus());
   service.max_connections = options.max_connections;
   service.graceful_timeout = options.graceful_timeout;
+  if (options.timeout.count() != 0) service.hung_after = options.timeout;
+  service.max_requests = options.max_requests;
+  service.max_requests_jitter = options.max_requests_jitter;
+  service.max_rss = options.max_rss;
   service.run_as = credentials_of(options);
   service.refusal = refusal();
   service.make_handler = [options](models::Worker& worker) {
@@ -95,6 +99,7 @@ models::Service make_service(const http::Options& options) {
   service.make_logger = [path = options.error_log] {
     return models::make_error_log("procpool-httpd", path);
   };
+  service.open_crash_log = [path = options.error_log] { return models::open_error_log(path); };
   service.prepare_logs = [options, owner = service.run_as] {
     for (const std::string& path : {options.access_log, options.error_log}) {
       if (path != "-" && path != "off") models::make_log_file(path, owner);

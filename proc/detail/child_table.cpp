@@ -5,8 +5,8 @@
 
 namespace procpool::proc::detail {
 
-void ChildTable::add(ChildSpec spec, int generation) {
-  children_.push_back(std::make_unique<SupervisedChild>(std::move(spec), generation));
+SupervisedChild& ChildTable::add(ChildSpec spec, int generation) {
+  return *children_.emplace_back(std::make_unique<SupervisedChild>(std::move(spec), generation));
 }
 
 std::set<int> ChildTable::remove_ended() {

@@ -18,7 +18,7 @@ namespace procpool::proc::detail {
 // Owns them; they stay where they are in memory until they are removed.
 class ChildTable {
  public:
-  void add(ChildSpec spec, int generation);
+  SupervisedChild& add(ChildSpec spec, int generation);
   std::set<int> remove_ended();  // the generations whose last child that was
 
   auto all() const {

@@ -205,6 +205,27 @@ std::string set_duration(Options& options, const Values& values) {
   return {};
 }
 
+std::string set_timeout(Options& options, const Values& values) {
+  if (values.back() != "off") return set_duration<&Options::timeout>(options, values);
+  options.timeout = std::chrono::milliseconds{0};
+  return {};
+}
+
+template <auto member>
+std::string set_size(Options& options, const Values& values) {
+  constexpr std::uint64_t kLargest = std::uint64_t{1} << 50;
+  const std::string& text = values.back();
+  const char* const end = text.data() + text.size();
+  std::uint64_t number = 0;
+  const auto parsed = std::from_chars(text.data(), end, number);
+  const std::string_view unit{parsed.ptr, static_cast<std::size_t>(end - parsed.ptr)};
+  const auto shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
+  if (parsed.ec != std::errc{} || shift < 0 || number > kLargest >> shift)
+    return "must be a number of bytes, as 1048576, \"1024K\" or \"1M\", not \"" + text + "\"";
+  options.*member = number << shift;
+  return {};
+}
+
 constexpr Setting<Options> kSettings[] = {
     {"workers", "N|auto", "worker processes; auto (default): one for each usable CPU",
      Kind::integer_or_text, set_workers},
@@ -227,6 +248,14 @@ constexpr Setting<Options> kSettings[] = {
      Kind::duration, set_duration<&Options::idle_timeout>},
     {"send-timeout", "TIME", "how long an answer may make no progress (30s)", Kind::duration,
      set_duration<&Options::send_timeout>},
+    {"timeout", "TIME|off", "abort and replace a worker that hangs for so long (60s)",
+     Kind::duration, set_timeout},
+    {"max-requests", "N", "replace a worker after so many requests; 0 (default): never",
+     Kind::integer, set_number<&Options::max_requests, std::uint64_t{0}, std::uint64_t{1} << 40>},
+    {"max-requests-jitter", "N", "and up to so many more, at random (0)", Kind::integer,
+     set_number<&Options::max_requests_jitter, std::uint64_t{0}, std::uint64_t{1} << 40>},
+    {"max-rss", "SIZE", "replace a worker that occupies more memory; 0 (default): never",
+     Kind::integer_or_text, set_size<&Options::max_rss>},
     {"max-body", "BYTES", "the largest body of a request (1048576)", Kind::integer,
      set_number<&Options::max_body, std::uint64_t{0}, std::uint64_t{1} << 40>},
     {"max-connections", "N", "connections open at once in each worker (4096)", Kind::integer,

@@ -56,6 +56,15 @@ struct Options {
   // Without progress while an answer is sent.
   std::chrono::milliseconds send_timeout{30'000};
 
+  // A worker whose loop makes no step for so long is aborted and replaced; 0: never.
+  std::chrono::milliseconds timeout{60'000};
+
+  // A worker is replaced after so many requests, and up to so many more, or bytes of memory; 0:
+  // never.
+  std::uint64_t max_requests = 0;
+  std::uint64_t max_requests_jitter = 0;
+  std::uint64_t max_rss = 0;
+
   std::uint64_t max_body = 1'048'576;  // bytes of a request's body
   unsigned max_connections = 4096;     // open at once, in each worker
 

@@ -1,5 +1,6 @@
 #include "servers/models/error_log.hpp"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <unistd.h>
@@ -67,6 +68,13 @@ std::shared_ptr<spdlog::logger> make_error_log(const std::string& name, const st
   auto log = std::make_shared<spdlog::logger>(name, std::make_shared<DescriptorSink>(path));
   log->set_pattern("%Y-%m-%d %H:%M:%S.%e [%P] %l: %v");
   return log;
+}
+
+UniqueFd open_error_log(const std::string& path) {
+  if (path != "-") return open_log_file(path);
+  UniqueFd copy{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)};
+  if (!copy.valid()) throw_errno("fcntl(F_DUPFD_CLOEXEC)", "standard error");
+  return copy;
 }
 
 }  // namespace procpool::models

@@ -9,6 +9,8 @@
 
 #include <spdlog/logger.h>
 
+#include "ipc/base/unique_fd.hpp"
+
 namespace procpool::models {
 
 // A synchronous logger: each line is one write(2) to a close-on-exec descriptor in append mode, so
@@ -17,5 +19,8 @@ namespace procpool::models {
 // first failure is told on standard error, the lines are lost until it can be written again. Throws
 // Error when the file cannot be opened.
 std::shared_ptr<spdlog::logger> make_error_log(const std::string& name, const std::string& path);
+
+// A descriptor of the same log, for who cannot use a logger. Throws Error.
+UniqueFd open_error_log(const std::string& path);
 
 }  // namespace procpool::models

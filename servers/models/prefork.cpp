@@ -1,12 +1,14 @@
 #include "servers/models/prefork.hpp"
 
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <ctime>
 #include <iterator>
+#include <random>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -24,6 +26,9 @@ constexpr pid_t kInit = 1;
 // INT ends a worker that still steps through its loop; KILL also one that does not.
 constexpr auto kPatienceWithStop = 1s;
 
+// For writing a backtrace, and a core if the system wants one.
+constexpr auto kPatienceWithAbort = 2s;
+
 // The workers of a master that was killed hold its sockets for a moment longer: the next one waits
 // so long for them.
 constexpr auto kPatienceWithPredecessor = 1s;
@@ -40,6 +45,25 @@ net::Listener listen_on(const net::Address& address, Deadline deadline) {
   }
 }
 
+UniqueFd make_bell() {
+  UniqueFd bell{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  if (!bell.valid()) throw_errno("eventfd");
+  return bell;
+}
+
+// So that workers that started together are not worn together. In the worker.
+std::uint64_t requests_of_one_worker(const Service& service) {
+  if (service.max_requests == 0 || service.max_requests_jitter == 0) return service.max_requests;
+  std::random_device random;
+  return service.max_requests +
+         std::uniform_int_distribution<std::uint64_t>{0, service.max_requests_jitter}(random);
+}
+
+std::string wear_of(const proc::WorkerSlot& slot) {
+  if (slot.wear == proc::Wear::memory) return "occupies more memory than max-rss";
+  return "has answered " + std::to_string(slot.requests) + " requests";
+}
+
 proc::Escalation drain_plan(const Service& service) {
   return {
       {SIGQUIT, service.graceful_timeout}, {SIGINT, kPatienceWithStop}, {SIGKILL, proc::kForever}};
@@ -48,6 +72,10 @@ proc::Escalation drain_plan(const Service& service) {
 proc::Escalation stop_plan(const Service& service) {
   return {
       {SIGTERM, service.graceful_timeout}, {SIGINT, kPatienceWithStop}, {SIGKILL, proc::kForever}};
+}
+
+proc::Escalation abort_plan() {
+  return {{SIGABRT, kPatienceWithAbort}, {SIGKILL, proc::kForever}};
 }
 
 proc::Escalation stop_now_plan() {
@@ -62,6 +90,7 @@ Prefork::Prefork(Service service, Hooks hooks)
       next_{open(std::move(service))},
       log_{next_->service.make_logger()},
       handed_over_{ipc::make_channel()},
+      successor_bell_{make_bell()},
       signals_{{SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH,
                 SIGCHLD}},
       supervisor_{[this](const proc::SupervisorEvent& event) { on_event(event); },
@@ -73,6 +102,12 @@ int Prefork::run() {
                                  }};
   const Loop::Watch supervisor_watch{loop_, supervisor_.fd(), Interest::read,
                                      [this](const Readiness&) { supervisor_.step(); }};
+  const Loop::Watch bell_watch{loop_, successor_bell_.fd(), Interest::read,
+                               [this](const Readiness&) {
+                                 eventfd_t rings = 0;
+                                 ::eventfd_read(successor_bell_.fd(), &rings);
+                                 recycle_one();
+                               }};
   board_->master.pid = ::getpid();
   board_->master.started = std::time(nullptr);
   start(next_);
@@ -151,7 +186,7 @@ void Prefork::start(std::shared_ptr<Generation> next) {
 }
 
 proc::ChildSpec Prefork::worker_spec(const std::shared_ptr<Generation>& generation) {
-  std::vector<int> keep{handed_over_.left.fd(), handed_over_.right.fd()};
+  std::vector<int> keep{handed_over_.left.fd(), handed_over_.right.fd(), successor_bell_.fd()};
   for (const auto& door : generation->doors) keep.push_back(door->listener.fd());
   return {.name = "worker",
           .body = [this, generation](
@@ -160,7 +195,9 @@ proc::ChildSpec Prefork::worker_spec(const std::shared_ptr<Generation>& generati
                       .die_with_parent = true,
                       .credentials = generation->service.run_as,
                       .keep_only = std::move(keep),
-                      .blocked_signals = Worker::signals()}};
+                      .blocked_signals = Worker::signals()},
+          .alive_within = generation->service.hung_after,
+          .stop = abort_plan()};
 }
 
 // In the child. Of the parent's objects only what worker_spec keeps has a descriptor left.
@@ -172,20 +209,30 @@ int Prefork::be_worker(Generation& generation, proc::ChildContext& context) {
                       .board = *board_,
                       .slot = board_->workers[static_cast<std::size_t>(context.slot())],
                       .make_logger = service.make_logger,
+                      .open_crash_log = service.open_crash_log,
                       .refusal = service.refusal,
                       .max_connections = service.max_connections,
-                      .graceful_timeout = service.graceful_timeout};
+                      .graceful_timeout = service.graceful_timeout,
+                      .max_requests = requests_of_one_worker(service),
+                      .max_rss = service.max_rss,
+                      .successor_bell = successor_bell_.fd()};
   for (const auto& door : generation.doors) parts.listeners.push_back(&door->listener);
   return Worker{std::move(parts)}.run(service.make_handler, context);
 }
 
 void Prefork::on_event(const proc::SupervisorEvent& event) {
   show(event);
+  follow(event);
+  recycle_one();
+}
+
+void Prefork::follow(const proc::SupervisorEvent& event) {
   switch (event.kind) {
     case Kind::generation_ready:
       return on_generation_ready();
     case Kind::generation_failed:
       return on_generation_failed(event.reason);
+    case Kind::unresponsive:
     case Kind::exited:
     case Kind::start_failed:
     case Kind::gave_up:
@@ -202,7 +249,8 @@ void Prefork::on_event(const proc::SupervisorEvent& event) {
   }
   // It may have been woken for a connection that it did not take, and nobody else was woken for
   // that one.
-  if (event.kind == Kind::exited || event.kind == Kind::ended) supervisor_.signal_children(SIGUSR2);
+  if (event.kind == Kind::unresponsive || event.kind == Kind::exited || event.kind == Kind::ended)
+    supervisor_.signal_children(SIGUSR2);
 }
 
 void Prefork::on_generation_ready() {
@@ -267,6 +315,17 @@ unsigned Prefork::living_workers() const {
     return child.generation == children.back().generation &&
            child.state != proc::ChildState::stopping;
   }));
+}
+
+// A reload that is under way replaces all of them; if it fails, they are looked at again.
+void Prefork::recycle_one() {
+  if (phase_ != Phase::serving || next_ || supervisor_.renewing()) return;
+  for (const proc::WorkerSlot& slot : board_->workers) {
+    if (slot.state != proc::WorkerState::ready || slot.wear == proc::Wear::none) continue;
+    if (!supervisor_.renew(slot.pid, drain_plan(current_->service))) continue;
+    log_->info("worker {} {}: it is replaced", slot.pid.load(), wear_of(slot));
+    return;
+  }
 }
 
 // Not before the first workers are ready: a start-up is not given up half-way. Those that drain

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include <spdlog/logger.h>
 
 #include "ipc/base/loop.hpp"
+#include "ipc/base/unique_fd.hpp"
 #include "ipc/channel.hpp"
 #include "ipc/shared.hpp"
 #include "proc/credentials.hpp"
@@ -36,6 +38,19 @@ struct Service {
   unsigned workers = 1;
   unsigned max_connections = 4096;  // open at once, in each worker
   std::chrono::milliseconds graceful_timeout{30'000};
+
+  // A worker whose loop makes no step for so long is hung: it is aborted, so that its backtrace is
+  // in the log, killed soon after if that does not end it, and replaced. An idle one is not hung.
+  // Unset: none is.
+  std::optional<std::chrono::milliseconds> hung_after{};
+
+  // A worker that has answered so many requests (WorkerSlot::count_request), and a number more that
+  // it chooses at random up to the jitter, or that occupies so many bytes of memory, is recycled:
+  // its successor is ready before it drains, and one is started at a time. 0: never.
+  std::uint64_t max_requests = 0;
+  std::uint64_t max_requests_jitter = 0;
+  std::uint64_t max_rss = 0;
+
   std::optional<proc::Credentials> run_as{};  // the workers; the master stays what it is
   std::string refusal{};  // sent to a client for whom a worker has no descriptor left
 
@@ -44,6 +59,9 @@ struct Service {
   // A logger of their own for the master and each worker, writing to where this service wants it.
   // Throws Error.
   std::function<std::shared_ptr<spdlog::logger>()> make_logger{};
+
+  // Where a worker that is aborted writes its backtrace; unset: nowhere. Throws Error.
+  std::function<UniqueFd()> open_crash_log{};
 
   // Run in the master before a generation starts and at USR1: so that the files exist and the
   // workers may write them, whoever they run as. Throws Error.
@@ -101,6 +119,7 @@ class Prefork {
   void finish_reload(const std::string& result);
   void add_worker();
   void retire_worker();
+  void recycle_one();
   void leave_work();
   void open_log();
   void reopen_logs();
@@ -109,6 +128,7 @@ class Prefork {
   void leave_doors();
 
   void on_event(const proc::SupervisorEvent& event);
+  void follow(const proc::SupervisorEvent& event);
   void on_generation_ready();
   void on_generation_failed(const std::string& reason);
   void show(const proc::SupervisorEvent& event);
@@ -127,6 +147,7 @@ class Prefork {
   int exit_code_ = 0;
   bool reload_again_ = false;  // a HUP came while a generation was starting
   ipc::ChannelPair handed_over_;
+  UniqueFd successor_bell_;  // an eventfd: a worker asks to be recycled
   ipc::Shared<proc::Scoreboard> board_;
   Loop loop_;
   proc::SignalSource signals_;

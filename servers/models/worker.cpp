@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <exception>
 #include <limits>
 #include <string>
@@ -29,6 +31,23 @@ constexpr std::size_t kRefuseAtOnce = 64;
 // A shortage of descriptors or memory ends without an event that could be waited for.
 constexpr auto kPauseWhenShort = 100ms;
 constexpr auto kPauseWhenTooManyInFlight = 10ms;
+
+// So many in the time after which a worker counts as hung.
+constexpr int kBeatsInALimit = 4;
+
+// Memory grows with work: a worker that sleeps need not be woken to look, and one that has done
+// nothing yet is no better than its successor.
+constexpr auto kPauseBetweenLooksAtMemory = 250ms;
+
+// The second number, in pages: statm in proc(5).
+std::uint64_t resident_bytes(int statm_fd) noexcept {
+  static const auto page_size = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  std::array<char, 128> text{};
+  if (::pread(statm_fd, text.data(), text.size() - 1, 0) <= 0) return 0;
+  char* rest = nullptr;
+  std::strtoull(text.data(), &rest, 10);
+  return std::strtoull(rest, nullptr, 10) * page_size;
+}
 
 UniqueFd open_spare() {
   return UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
@@ -64,9 +83,15 @@ Worker::Worker(Parts parts)
         log().error("a connection ended by an exception: {}", text_of(error));
       }} {
   parts_.slot.reset_counters();
+  if (parts_.open_crash_log) crash_report_.emplace(parts_.open_crash_log());
 }
 
 int Worker::run(const MakeHandler& make_handler, proc::ChildContext& context) {
+  if (parts_.max_rss != 0) {
+    statm_ = UniqueFd{::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
+    if (!statm_.valid()) throw_errno("open", "/proc/self/statm");
+    next_look_at_memory_ = Deadline::Clock::now() + kPauseBetweenLooksAtMemory;
+  }
   handler_ = make_handler(*this);
   const Loop::Watch signal_watch{loop_, signals_.fd(), Interest::read, [this](const Readiness&) {
                                    while (const auto signal = signals_.try_next())
@@ -76,6 +101,10 @@ int Worker::run(const MakeHandler& make_handler, proc::ChildContext& context) {
   // free.
   const Loop::Watch life_watch{loop_, context.life_fd(), Interest::read,
                                [this](const Readiness&) { ended_ = true; }};
+  // Given by the loop, so that one that sleeps for want of work is alive, and one that makes no
+  // step is not.
+  Loop::Timer heart{loop_, [&] { beat(heart, context); }};
+  beat(heart, context);
   look_again();
   context.ready();
   while (!ended_) {
@@ -83,6 +112,11 @@ int Worker::run(const MakeHandler& make_handler, proc::ChildContext& context) {
     end_turn();
   }
   return 0;
+}
+
+void Worker::beat(Loop::Timer& heart, proc::ChildContext& context) {
+  context.alive();
+  if (const auto limit = context.alive_within()) heart.set(Deadline::in(*limit / kBeatsInALimit));
 }
 
 void Worker::end_turn() {
@@ -95,6 +129,21 @@ void Worker::end_turn() {
   } else if (!full() && accepting_.empty() && look_again_.deadline().is_never()) {
     watch_listeners();
   }
+  if (!draining_ && slot().wear == proc::Wear::none) {
+    slot().wear = look_for_wear();
+    if (slot().wear != proc::Wear::none) ::eventfd_write(parts_.successor_bell, 1);
+  }
+}
+
+proc::Wear Worker::look_for_wear() {
+  if (parts_.max_requests != 0 && slot().requests >= parts_.max_requests) {
+    return proc::Wear::requests;
+  }
+  if (statm_.valid() && slot().requests > 0 && loop_.now() >= next_look_at_memory_) {
+    next_look_at_memory_ = loop_.now() + kPauseBetweenLooksAtMemory;
+    if (resident_bytes(statm_.fd()) > parts_.max_rss) return proc::Wear::memory;
+  }
+  return proc::Wear::none;
 }
 
 void Worker::obey(int signal_number) {
@@ -281,6 +330,7 @@ void Worker::keep_leaving() {
 void Worker::reopen_logs() {
   try {
     log_ = parts_.make_logger();
+    if (crash_report_) crash_report_->write_to(parts_.open_crash_log());
   } catch (const std::exception& error) {
     log().error("{}", error.what());
   }

@@ -11,9 +11,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +29,7 @@
 #include "proc/signal_action.hpp"
 #include "proc/signal_source.hpp"
 #include "proc/supervisor.hpp"
+#include "servers/models/crash_report.hpp"
 #include "servers/net/interrupt.hpp"
 #include "servers/net/listener.hpp"
 #include "servers/net/stream.hpp"
@@ -52,7 +55,7 @@ using MakeHandler = std::function<Handler(Worker&)>;
 // It takes these signals from its master (or from whoever asks): QUIT: drain, giving idle
 // connections to another worker; TERM: drain, closing them; INT: end now; USR1: reopen the logs;
 // USR2: look at the listeners again, because a sibling that was woken for a connection died before
-// it took it. When the master dies it ends at once.
+// it took it; ABRT: write where it is into the log, and die. When the master dies it ends at once.
 class Worker {
  public:
   struct Parts {  // what the master made for it
@@ -62,9 +65,13 @@ class Worker {
     proc::Scoreboard& board;
     proc::WorkerSlot& slot;
     const std::function<std::shared_ptr<spdlog::logger>()>& make_logger;
+    const std::function<UniqueFd()>& open_crash_log;
     std::string_view refusal;  // sent to a client for whom no descriptor is left; may be empty
     unsigned max_connections;
     std::chrono::milliseconds graceful_timeout;
+    std::uint64_t max_requests;  // after that it asks for a successor; 0: never
+    std::uint64_t max_rss;       // the same in bytes of memory
+    int successor_bell;          // an eventfd, by which it asks: see slot.wear
   };
 
   static proc::SignalSet signals();  // what it takes: to be blocked from the moment it is forked
@@ -115,7 +122,9 @@ class Worker {
   void send_leaving();
   void keep_leaving();
   void reopen_logs();
+  static void beat(Loop::Timer& heart, proc::ChildContext& context);
   void end_turn();
+  proc::Wear look_for_wear();
   bool full() const noexcept { return room() == 0; }
   std::size_t room() const noexcept {
     return parts_.max_connections -
@@ -124,6 +133,7 @@ class Worker {
 
   Parts parts_;
   std::shared_ptr<spdlog::logger> log_;
+  std::optional<CrashReport> crash_report_;
   proc::ScopedSignalAction no_sigpipe_;  // sendfile(2) knows no MSG_NOSIGNAL
   Loop loop_;
   proc::SignalSource signals_;
@@ -136,6 +146,9 @@ class Worker {
   Loop::Timer look_again_;
   UniqueFd spare_;  // in reserve, so that a client can be told when no descriptor is left
   bool refused_for_lack_ = false;
+
+  UniqueFd statm_;  // /proc/self/statm, if there is a limit of memory
+  Deadline::Clock::time_point next_look_at_memory_{};
 
   bool ended_ = false;
   bool draining_ = false;

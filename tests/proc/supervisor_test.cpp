@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <filesystem>
 #include <random>
 #include <set>
@@ -19,6 +20,7 @@
 #include "ipc/base/io.hpp"
 #include "ipc/base/process_id.hpp"
 #include "ipc/pipe.hpp"
+#include "ipc/shared.hpp"
 #include "proc/signal_source.hpp"
 #include "tests/proc/watched_supervisor.hpp"
 #include "tests/support/children.hpp"
@@ -337,6 +339,51 @@ TEST(Supervisor, adds_and_retires_the_newest) {
   watched.step_until_told(Kind::ended);
   EXPECT_EQ(watched.pids(), std::vector{first});
   EXPECT_EQ(watched.count(Kind::exited), 0) << "it was asked to go";
+}
+
+TEST(Supervisor, renews_a_child_whose_successor_is_ready_first) {
+  Watched watched;
+  watched.start(workers(2));
+  const pid_t old = watched.pids().front();
+  ASSERT_TRUE(watched.supervisor.renew(old, terminate));
+  EXPECT_TRUE(watched.supervisor.renewing());
+  EXPECT_FALSE(watched.supervisor.renew(watched.pids().back(), terminate)) << "one at a time";
+  watched.step_until_told(Kind::retiring);
+  EXPECT_EQ(watched.count(Kind::ready), 3);
+  EXPECT_FALSE(watched.supervisor.renewing());
+  watched.step_until_told(Kind::ended);
+  EXPECT_EQ(watched.running(), 2U);
+  const auto pids = watched.pids();
+  EXPECT_EQ(std::ranges::count(pids, old), 0);
+  EXPECT_EQ(watched.count(Kind::exited), 0) << "it was asked to go";
+  EXPECT_FALSE(watched.supervisor.renew(old, terminate)) << "it is gone";
+}
+
+TEST(Supervisor, keeps_its_number_when_the_old_child_dies_while_it_is_renewed) {
+  Watched watched;
+  watched.start(workers(2));
+  const pid_t old = watched.pids().front();
+  ASSERT_TRUE(watched.supervisor.renew(old, terminate));
+  ASSERT_EQ(::kill(old, SIGKILL), 0);
+  watched.step_until(
+      [&] { return !watched.supervisor.renewing() && watched.supervisor.children().size() == 2; });
+  EXPECT_EQ(watched.running(), 2U);
+}
+
+TEST(Supervisor, keeps_the_old_child_while_its_successor_does_not_get_ready) {
+  Watched watched;
+  ipc::Shared<std::atomic<int>> started;
+  ChildSpec spec = worker(
+      [&](ChildContext& context) { return started->fetch_add(1) == 0 ? serve(context) : 1; });
+  watched.start({spec});
+  const auto old = watched.pids();
+  ASSERT_TRUE(watched.supervisor.renew(old.front(), terminate));
+  watched.step_until_told(Kind::start_failed, 3);
+  EXPECT_TRUE(watched.supervisor.renewing());
+  EXPECT_EQ(watched.count(Kind::retiring), 0);
+  watched.supervisor.stop_all(kill_now);
+  watched.step_until([&] { return watched.supervisor.empty(); });
+  EXPECT_FALSE(watched.supervisor.renewing());
 }
 
 TEST(Supervisor, takes_a_storm_of_more_and_fewer) {

@@ -89,6 +89,10 @@ Options everything() {
   options.header_timeout = 500ms;
   options.idle_timeout = 2500ms;
   options.send_timeout = 250ms;
+  options.timeout = 20s;
+  options.max_requests = 1000;
+  options.max_requests_jitter = 50;
+  options.max_rss = 64 << 20;
   options.max_body = 0;
   options.max_connections = 17;
   return options;
@@ -126,6 +130,10 @@ TEST(CommandLineOptions, set_everything) {
                         "--header-timeout=500ms",
                         "--idle-timeout=2.5s",
                         "--send-timeout=0.25",
+                        "--timeout=20",
+                        "--max-requests=1000",
+                        "--max-requests-jitter=50",
+                        "--max-rss=64M",
                         "--max-body=0",
                         "--max-connections=17"}),
             everything());
@@ -164,6 +172,9 @@ TEST(CommandLineOptions, that_are_wrong_are_named) {
        {"0", "-1", "5m", "s", "inf", "nan", "1e3", "86401", "", "5 s", "0.0001"}) {
     EXPECT_NE(complaint_about({"--idle-timeout", time}), "") << time;
   }
+  for (const char* size : {"-1", "1.5M", "M", "1T", "1 M", "", "2000000G"}) {
+    EXPECT_NE(complaint_about({"--max-rss", size}), "") << size;
+  }
   for (const char* address :
        {"nonsense", "127.0.0.1", "127.0.0.1:65536", "256.0.0.1:80", "unix:"}) {
     EXPECT_NE(complaint_about({"--listen", address}).find("--listen"), std::string::npos)
@@ -196,11 +207,16 @@ graceful-timeout = 5
 header-timeout = "500ms"
 idle-timeout = 2.5
 send-timeout = "0.25s"
+timeout = "20s"
+max-requests = 1000
+max-requests-jitter = 50
+max-rss = "65536K"
 max-body = 0
 max-connections = 17
 )"),
             everything());
   EXPECT_EQ(load("workers = \"auto\"").workers, 0u);
+  EXPECT_EQ(load("timeout = \"off\"").timeout, 0s);
   EXPECT_EQ(load(""), Options{});
 }
 

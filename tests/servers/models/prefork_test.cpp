@@ -42,7 +42,7 @@ using test::Gate;
 using test::kPatience;
 
 // Answers each line with the number of its process. "log" writes a line into the error log first,
-// "throw" throws.
+// "throw" throws, "hang" never comes back.
 net::Task<> answer_lines(Worker& worker, net::Stream stream) {
   std::array<char, 256> buffer;
   for (;;) {
@@ -60,9 +60,11 @@ net::Task<> answer_lines(Worker& worker, net::Stream stream) {
       line.append(buffer.data(), got.bytes);
     } while (line.back() != '\n');
     if (line == "log\n") worker.log().error("somebody asked for a line");
+    while (line == "hang\n") ::pause();
     if (line == "throw\n") throw std::runtime_error{"somebody asked for an exception"};
     const std::string answer = std::to_string(::getpid()) + "\n";
     if ((co_await stream.write(answer, Deadline::in(60s))).failed()) co_return;
+    worker.slot().count_request(answer.size());
   }
 }
 
@@ -103,6 +105,7 @@ class Server {
     service.listen = {net::Address::parse("127.0.0.1:0")};
     if (!service.make_handler) service.make_handler = make_answerer;
     service.make_logger = [this] { return make_error_log("test", log()); };
+    service.open_crash_log = [this] { return open_error_log(log()); };
     return service;
   }
 
@@ -351,6 +354,59 @@ TEST(Prefork, does_not_retire_its_workers_when_its_terminal_is_resized) {
     EXPECT_TRUE(is_taken_over_from({*old}, client));
   }};
   EXPECT_EQ(session.wait(), exited(0));
+}
+
+TEST(Prefork, recycles_a_worker_that_has_answered_enough_and_loses_none_of_its_connections) {
+  const Server server{{.workers = 2, .max_requests = 10, .max_requests_jitter = 5}};
+  std::vector<Client> clients;
+  for (int i = 0; i < 10; ++i) clients.emplace_back(server.address());
+  std::set<pid_t> workers;
+  EXPECT_TRUE(eventually([&] {
+    for (Client& client : clients) {
+      const auto worker = client.ask();
+      EXPECT_TRUE(worker) << "a connection is lost: " << server.log_text();
+      if (!worker) return true;
+      workers.insert(*worker);
+    }
+    return workers.size() >= 8;
+  }));
+  EXPECT_TRUE(server.logs("requests: it is replaced"));
+}
+
+TEST(Prefork, recycles_a_worker_that_occupies_too_much_memory) {
+  const Server server{{.workers = 1, .max_rss = 1}};
+  Client client{server.address()};
+  const auto old = client.ask();
+  ASSERT_TRUE(old);
+  EXPECT_TRUE(is_taken_over_from({*old}, client));
+  EXPECT_TRUE(server.logs("occupies more memory than max-rss: it is replaced"));
+}
+
+TEST(Prefork, aborts_and_replaces_a_worker_that_hangs_while_others_serve) {
+  const Server server{{.workers = 2, .hung_after = 400ms}};
+  Client hanging{server.address()};
+  const auto victim = hanging.ask();
+  ASSERT_TRUE(victim);
+  std::vector<Client> others;
+  for (int i = 0; i < 20; ++i) others.emplace_back(server.address());
+  std::erase_if(others, [&](Client& other) { return other.ask() == victim; });
+  hanging.send("hang\n");
+  while (!hanging.has_answer(Deadline::in(10ms))) {
+    for (Client& other : others) ASSERT_TRUE(other.ask());
+  }
+  EXPECT_TRUE(hanging.ended());
+  EXPECT_TRUE(server.logs("no sign of life within 400 ms"));
+  EXPECT_TRUE(server.logs("process " + std::to_string(*victim) + " was aborted at:\n"));
+  EXPECT_TRUE(server.logs("killed by SIGABRT"));
+  EXPECT_TRUE(Client{server.address()}.ask());
+}
+
+TEST(Prefork, leaves_an_idle_worker_alone_however_long_it_idles) {
+  const Server server{{.workers = 1, .hung_after = 100ms}};
+  Client client{server.address()};
+  const auto worker = client.ask();
+  EXPECT_FALSE(client.has_answer(Deadline::in(500ms)));
+  EXPECT_EQ(client.ask(), worker);
 }
 
 TEST(Prefork, keeps_one_worker_however_many_are_retired) {
