@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "servers/http/detail/status_document.hpp"
+#include "servers/http/detail/status_metrics.hpp"
 #include "servers/http/detail/status_page.hpp"
 #include "servers/http/detail/welcome_page.hpp"
 
@@ -28,10 +29,14 @@ constexpr std::string_view kHtmlFields =
 constexpr std::string_view kJsonFields =
     "Content-Type: application/json\r\nCache-Control: no-store\r\n";
 
+constexpr std::string_view kMetricsFields =
+    "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nCache-Control: no-store\r\n";
+
 constexpr Resource kResources[] = {
     {"/", kHtmlFields, render_welcome_page},
     {"/status", kHtmlFields, render_status_page},
     {"/status.json", kJsonFields, render_json},
+    {"/metrics", kMetricsFields, render_status_metrics},
 };
 
 }  // namespace

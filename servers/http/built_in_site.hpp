@@ -2,7 +2,7 @@
 // processes.
 //
 //   Site site = make_built_in_site(worker.board());
-//   PagePtr page = site(request);          // "/", "/status", "/status.json"; anything else is 404
+//   PagePtr page = site(request);          // also "/status", "/status.json", "/metrics"; else 404
 #pragma once
 
 #include "proc/scoreboard.hpp"
@@ -13,8 +13,9 @@ namespace procpool::http {
 
 // "/": what is running here and what to try next. "/status": the master, its workers and what each
 // is doing now, for people. Both keep themselves up to date. "/status.json": the same for programs.
-// A query is ignored. The board must outlive the site; it is read anew for each request, and no
-// cache may keep the answer.
+// "/metrics": the numbers of it for Prometheus, each name with "procpool_httpd_" in front, those of
+// a worker with its slot and pid as labels. A query is ignored. The board must outlive the site; it
+// is read anew for each request, and no cache may keep the answer.
 //
 // The JSON, in UTF-8 (what else a client sent is replaced by U+FFFD); times are in seconds since
 // 1970, null is said of what has not happened:
@@ -36,6 +37,8 @@ namespace procpool::http {
 //      "started_unix": 1700000031, "uptime_seconds": 29,
 //      "connections": 1,                  open now
 //      "accepted": 3, "requests": 5, "bytes": 6000,
+//      "rss_bytes": 5242880,              resident memory, and CPU time of user and system; null
+//      "cpu_seconds": 0.25,               if the worker that answers cannot see it
 //      "last_request": "GET / HTTP/1.1",  the one it began last, or null; and for whom
 //      "last_client": "127.0.0.1"}]}
 Site make_built_in_site(const proc::Scoreboard& board);

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "servers/http/detail/process_usage.hpp"
+
 namespace procpool::http {
 namespace {
 
@@ -36,6 +38,7 @@ StatusDocument master_of(const proc::ScoreboardView& view, std::time_t now) {
 }
 
 StatusDocument worker_of(const proc::WorkerView& worker, std::time_t now) {
+  const auto usage = usage_of(worker.pid);
   return {{"slot", worker.slot},
           {"pid", worker.pid},
           {"generation", worker.generation},
@@ -47,6 +50,8 @@ StatusDocument worker_of(const proc::WorkerView& worker, std::time_t now) {
           {"accepted", worker.accepted},
           {"requests", worker.requests},
           {"bytes", worker.bytes},
+          {"rss_bytes", usage ? StatusDocument(usage->resident_bytes) : StatusDocument{}},
+          {"cpu_seconds", usage ? StatusDocument(usage->cpu_seconds) : StatusDocument{}},
           {"last_request", text_or_null(worker.doing)},
           {"last_client", text_or_null(worker.client)}};
 }

@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <ctime>
+#include <regex>
+#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -75,7 +77,9 @@ TEST_F(BuiltInSite, tells_people_and_programs_apart_and_lets_no_cache_keep_it) {
   EXPECT_TRUE(contains(get("/")->head, "Content-Type: text/html; charset=utf-8\r\n"));
   EXPECT_TRUE(contains(get("/status")->head, "Content-Type: text/html; charset=utf-8\r\n"));
   EXPECT_TRUE(contains(get("/status.json")->head, "Content-Type: application/json\r\n"));
-  for (const char* path : {"/", "/status", "/status.json"}) {
+  EXPECT_TRUE(contains(get("/metrics")->head,
+                       "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
+  for (const char* path : {"/", "/status", "/status.json", "/metrics"}) {
     EXPECT_EQ(get(path)->status, Status::ok) << path;
     EXPECT_TRUE(contains(get(path)->head, "Cache-Control: no-store\r\n")) << path;
   }
@@ -183,6 +187,58 @@ TEST_F(BuiltInSite, shows_what_each_worker_does) {
   const std::string text = text_of(*get("/status"));
   EXPECT_TRUE(contains(text, "1.2 MiB"));
   EXPECT_TRUE(contains(text, "GET /a HTTP/1.1"));
+}
+
+TEST_F(BuiltInSite, tells_memory_and_cpu_time_of_workers_that_it_can_see) {
+  board_.workers[3].pid = 1 << 30;  // more than there can be, proc(5): pid_max
+  const auto workers = json().at("workers");
+  EXPECT_GT(workers.at(0).at("rss_bytes"), 100'000);
+  EXPECT_GE(workers.at(0).at("cpu_seconds"), 0.0);
+  EXPECT_TRUE(workers.at(1).at("rss_bytes").is_null());
+  EXPECT_TRUE(workers.at(1).at("cpu_seconds").is_null());
+}
+
+TEST_F(BuiltInSite, has_metrics_of_master_and_workers) {
+  board_.master.restarts = 5;
+  WorkerSlot& worker = board_.workers[3];
+  worker.pid = 1 << 30;
+  worker.connections = 7;
+  worker.begin("GET /\"\n HTTP/1.1", "192.0.2.1");
+  worker.count_request(1234567);
+
+  const std::string text = get("/metrics")->body;
+  const std::string labels = R"({slot="3",pid="1073741824"})";
+  for (const std::string& line : {
+           std::string{"# TYPE procpool_httpd_restarts_total counter"},
+           std::string{"procpool_httpd_restarts_total 5"},
+           std::string{"procpool_httpd_generation 2"},
+           std::string{"procpool_httpd_sent_bytes_total 1234567"},
+           std::string{
+               R"(procpool_httpd_worker_state{slot="3",pid="1073741824",state="draining"} 1)"},
+           std::string{R"(procpool_httpd_worker_state{slot="3",pid="1073741824",state="ready"} 0)"},
+           "procpool_httpd_worker_generation" + labels + " 2",
+           "procpool_httpd_worker_busy" + labels + " 1",
+           "procpool_httpd_worker_connections" + labels + " 7",
+           "procpool_httpd_worker_requests_total" + labels + " 1",
+           "procpool_httpd_worker_sent_bytes_total" + labels + " 1234567",
+       }) {
+    EXPECT_TRUE(contains(text, "\n" + line + "\n")) << line << " is not in:\n" << text;
+  }
+  EXPECT_TRUE(contains(text, "procpool_httpd_worker_age_seconds" + labels + " 9"));
+  EXPECT_TRUE(contains(text, "procpool_httpd_worker_resident_memory_bytes{slot=\"0\""));
+  EXPECT_FALSE(contains(text, "procpool_httpd_worker_resident_memory_bytes" + labels));
+  EXPECT_EQ(text.back(), '\n');
+}
+
+// As the format says: a name, labels or none, and a number; or a comment.
+TEST_F(BuiltInSite, has_metrics_in_the_form_that_prometheus_reads) {
+  std::istringstream lines{get("/metrics")->body};
+  const std::regex form{
+      "# (HELP|TYPE) [a-z_]+ .+|"
+      "[a-z_]+(\\{[a-z]+=\"[a-z0-9]+\"(,[a-z]+=\"[a-z0-9]+\")*\\})? "
+      "[0-9]+(\\.[0-9]+)?(e-?[0-9]+)?"};
+  for (std::string line; std::getline(lines, line);)
+    EXPECT_TRUE(std::regex_match(line, form)) << line;
 }
 
 TEST_F(BuiltInSite, adds_the_living_to_those_that_are_gone) {
