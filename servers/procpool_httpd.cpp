@@ -17,9 +17,11 @@
 #include "proc/pid_file.hpp"
 #include "servers/http/basic_authentication.hpp"
 #include "servers/http/built_in_site.hpp"
+#include "servers/http/control.hpp"
 #include "servers/http/file_site.hpp"
 #include "servers/http/options.hpp"
 #include "servers/http/protocol.hpp"
+#include "servers/http/reload_record.hpp"
 #include "servers/http/site_map.hpp"
 #include "servers/models/error_log.hpp"
 #include "servers/models/log_file.hpp"
@@ -137,8 +139,16 @@ void open_missing_standard_descriptors() {
   }
 }
 
+int tell(const http::ControlResult& result) {
+  (result.exit_code == 0 ? std::cout : std::cerr) << result.text << std::endl;
+  return result.exit_code;
+}
+
 int run(const http::CommandLine& command_line) {
   using Action = http::CommandLine::Action;
+  if (command_line.action == Action::status) return tell(http::server_status(command_line.text));
+  if (command_line.action == Action::reload) return tell(http::reload_server(command_line.text));
+  if (command_line.action == Action::stop) return tell(http::stop_server(command_line.text));
   if (command_line.action == Action::show) {
     std::cout << command_line.text << std::flush;
     return 0;
@@ -156,11 +166,23 @@ int run(const http::CommandLine& command_line) {
     return 0;
   }
   std::optional<proc::PidFile> pid_file;
-  if (!options.pid_file.empty()) pid_file.emplace(options.pid_file);
+  std::optional<http::ReloadRecord> record;
+  if (!options.pid_file.empty()) {
+    pid_file.emplace(options.pid_file);
+    record.emplace(options.pid_file);
+  }
   raise_descriptor_limit();
   models::Prefork master{std::move(service),
-                         {.reload = [&] { return make_service(http::load_options(command_line)); },
-                          .on_serving = announce}};
+                         {.reload =
+                              [&] {
+                                if (record) record->begin();
+                                return make_service(http::load_options(command_line));
+                              },
+                          .on_serving = announce,
+                          .on_reloaded =
+                              [&](const std::string& problem) {
+                                if (record) record->finish(problem);
+                              }}};
   return master.run();
 }
 

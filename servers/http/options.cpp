@@ -563,6 +563,18 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   bool check = false;
   app.add_flag("--check", check, "read and judge the configuration, and end");
 
+  std::string pid_file;
+  const auto offer_control = [&](const char* name, const char* help, CommandLine::Action action) {
+    auto* const control = app.add_subcommand(name, help);
+    control->set_help_flag();
+    control->add_option("--pid-file", pid_file, "of the server")->required()->option_text("FILE");
+    control->callback([&result, action] { result.action = action; });
+  };
+  offer_control("status", "say whether a server runs; 3: none", CommandLine::Action::status);
+  offer_control("reload", "reload it, and say what came of that", CommandLine::Action::reload);
+  offer_control("stop", "stop it, and wait for its end", CommandLine::Action::stop);
+  app.require_subcommand(0, 1);
+
   std::string user;
   const auto* const hash =
       app.add_option("--hash-password", user, "read a password, write a line for --users, and end")
@@ -598,6 +610,10 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
       throw OptionsError{"option", "--hash-password", "must be a name without ':' and '#'"};
     result.action = CommandLine::Action::hash_password;
     result.text = user;
+    return result;
+  }
+  if (result.action != CommandLine::Action::run) {
+    result.text = pid_file;
     return result;
   }
   if (check) result.action = CommandLine::Action::check;

@@ -76,6 +76,9 @@ struct CommandLine {
   enum class Action {
     run,
     check,
+    status,         // of the server that holds the pid file `text`
+    reload,         // it
+    stop,           // it
     hash_password,  // read it from standard input, print a line for `text`, the user's name
     show,           // print `text` (--help, --version) and end with 0
   };

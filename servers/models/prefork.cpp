@@ -297,6 +297,7 @@ void Prefork::finish_reload(const std::string& problem) {
   } else {
     log_->error("reload failed, nothing has changed: {}", problem);
   }
+  if (hooks_.on_reloaded) hooks_.on_reloaded(problem);
 }
 
 void Prefork::add_worker() {

@@ -68,7 +68,7 @@ struct Service {
   std::function<void()> prepare_logs{};
 };
 
-// What the program learns and decides while its master runs. Both run in the master.
+// What the program learns and decides while its master runs. All run in the master.
 struct Hooks {
   // The service to run with from now on, for HUP. Throws Error: nothing changes, and the reason is
   // logged.
@@ -76,6 +76,9 @@ struct Hooks {
 
   // The first workers are ready: the addresses, with the ports that the kernel chose.
   std::function<void(const std::vector<net::Address>&)> on_serving{};
+
+  // A reload is over: why it failed, or empty. Must not throw.
+  std::function<void(const std::string& problem)> on_reloaded{};
 };
 
 // The master. It forks the workers, replaces those that die, and reloads without losing a
