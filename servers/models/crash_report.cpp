@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <charconv>
@@ -20,18 +21,22 @@ constexpr int kNoLog = -1;
 
 std::atomic<int> log_fd{kNoLog};
 
-void say(int fd, std::string_view text) noexcept {
+// In one write(2), so that it does not mix with the lines of others. Allocates nothing.
+void write_heading(int fd) noexcept {
+  constexpr std::string_view kBefore = "process ";
+  constexpr std::string_view kAfter = " was aborted at:\n";
+  std::array<char, 64> line{};
+  char* end = std::copy(kBefore.begin(), kBefore.end(), line.data());
+  end = std::to_chars(end, line.data() + line.size(), ::getpid()).ptr;
+  end = std::copy(kAfter.begin(), kAfter.end(), end);
   // If this fails there is nobody left to tell.
-  [[maybe_unused]] const ssize_t written = ::write(fd, text.data(), text.size());
+  [[maybe_unused]] const ssize_t written =
+      ::write(fd, line.data(), static_cast<std::size_t>(end - line.data()));
 }
 
 void report_backtrace(int signal_number) {
   const int fd = log_fd.load();
-  std::array<char, 16> pid{};
-  const auto end = std::to_chars(pid.data(), pid.data() + pid.size(), ::getpid()).ptr;
-  say(fd, "process ");
-  say(fd, {pid.data(), static_cast<std::size_t>(end - pid.data())});
-  say(fd, " was aborted at:\n");
+  write_heading(fd);
   std::array<void*, kMostFrames> frames{};
   ::backtrace_symbols_fd(frames.data(), ::backtrace(frames.data(), kMostFrames), fd);
   ::raise(signal_number);  // SA_RESETHAND: once this has returned, the signal ends the process

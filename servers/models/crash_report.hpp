@@ -1,7 +1,7 @@
 // What a process was doing when it was aborted: its raw backtrace, for addr2line(1).
 //
 //   CrashReport report{open_error_log(path)};
-//   ... kill -ABRT ...     procpool-httpd: process 12 was aborted at:
+//   ... kill -ABRT ...     process 12 was aborted at:
 //                          /usr/bin/procpool-httpd(+0x1234)[0x55d0c0a01234]
 #pragma once
 

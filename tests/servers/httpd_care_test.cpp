@@ -76,15 +76,16 @@ TEST_F(Care, recycles_no_worker_below_its_limits) {
 }
 
 TEST_F(Care, replaces_a_worker_that_is_stopped_while_the_others_serve) {
-  const HttpServer server{{.arguments = {"--workers", "2", "--timeout", "500ms"}}};
+  const HttpServer server{{.arguments = {"--workers", "2", "--timeout", "1s"}}};
   const auto before = server.worker_pids();
   const pid_t victim = before.front();
   KeepAliveClients clients = clients_of(server);
   clients.await_answers(100);
   ASSERT_EQ(::kill(victim, SIGSTOP), 0);
   clients.await_answers(100);
-  EXPECT_TRUE(server.await_error("no sign of life within 500 ms"));
-  EXPECT_TRUE(server.await_error("process " + std::to_string(victim) + " was aborted at:"));
+  EXPECT_TRUE(server.await_error("no sign of life within 1000 ms"));
+  EXPECT_TRUE(server.await_error("process " + std::to_string(victim) + " was aborted at:"))
+      << server.errors();
   EXPECT_TRUE(server.await_error("killed by SIGABRT"));
   EXPECT_TRUE(eventually([&] {
     const auto now = server.worker_pids();

@@ -89,7 +89,7 @@ TEST_F(Control, stops_a_server_and_waits_for_its_end) {
 TEST_F(Control, finds_a_server_that_was_killed_not_running) {
   HttpServer server{setup()};
   server.stop(SIGKILL);
-  await_no_children();
+  EXPECT_TRUE(await_no_children());
   EXPECT_EQ(run("status").status, ExitStatus::exited(3));
 }
 
