@@ -85,7 +85,7 @@ bool await_change(const UniqueFd& watch, const Server& server, Deadline deadline
 ControlResult server_status(const std::string& pid_file) {
   const auto server = find_server(pid_file);
   if (!server) return not_running(pid_file);
-  std::string text = server->name() + " is running";
+  const std::string text = server->name() + " is running";
   const auto reloads = read_reload_record(pid_file);
   if (!reloads || reloads->begun == 0) return {0, text};
   if (reloads->begun > reloads->finished) return {0, text + ", and reloading"};
