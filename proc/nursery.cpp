@@ -14,15 +14,19 @@
 #include "ipc/base/error.hpp"
 #include "ipc/base/process_id.hpp"
 #include "proc/detail/nursery_process.hpp"
+#include "proc/detail/thread_sanitizer.hpp"
 
 namespace procpool::proc {
 namespace {
 
 constexpr const char* kName = "nursery";
 
+// clang's ThreadSanitizer has a thread of its own, which a fork does not miss.
+constexpr std::ptrdiff_t kThreadsOfNobody = detail::kThreadSanitizer ? 2 : 1;
+
 bool has_threads() {
   const std::filesystem::directory_iterator threads{"/proc/self/task"};
-  return std::distance(begin(threads), end(threads)) > 1;
+  return std::distance(begin(threads), end(threads)) > kThreadsOfNobody;
 }
 
 }  // namespace

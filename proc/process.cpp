@@ -24,6 +24,7 @@
 #include "ipc/pipe.hpp"
 #include "proc/detail/child_setup.hpp"
 #include "proc/detail/move_above.hpp"
+#include "proc/detail/thread_sanitizer.hpp"
 #include "proc/signal_mask.hpp"
 
 namespace procpool::proc {
@@ -156,18 +157,7 @@ int enter_program(void* plan) noexcept {
 
 // ThreadSanitizer takes every clone(2) for a fork: a child in shared memory would write its
 // beginnings into the books that the sanitizer keeps on us. It turns vfork(2) into fork, too.
-#if defined(__SANITIZE_THREAD__)
-#define PROCPOOL_THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define PROCPOOL_THREAD_SANITIZER 1
-#endif
-#endif
-#ifdef PROCPOOL_THREAD_SANITIZER
-constexpr int kShareMemory = 0;
-#else
-constexpr int kShareMemory = CLONE_VM;
-#endif
+constexpr int kShareMemory = detail::kThreadSanitizer ? 0 : CLONE_VM;
 
 constexpr std::size_t kStackSize = 256 * 1024;
 constexpr std::chrono::milliseconds kSetUpLimit{5'000};

@@ -22,6 +22,7 @@
 #include "tests/support/eventually.hpp"
 #include "tests/support/forked.hpp"
 #include "tests/support/gate.hpp"
+#include "tests/support/sanitizers.hpp"
 #include "tests/support/shared_name.hpp"
 #include "tests/support/single_step.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -161,6 +162,7 @@ void count(int turns) {
 }
 
 TEST(Sweep, stands_where_as_many_steps_lead_to) {
+  if (kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
   const auto operation = [] { count(4); };
   Sweep sweep;
   while (sweep.next()) {
@@ -177,6 +179,7 @@ TEST(Sweep, stands_where_as_many_steps_lead_to) {
 }
 
 TEST(Sweep, comes_to_the_end_by_its_stride) {
+  if (kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
   Sweep sweep{13};
   std::size_t victims = 0;
   for (; sweep.next(); ++victims) {
@@ -189,6 +192,7 @@ TEST(Sweep, comes_to_the_end_by_its_stride) {
 }
 
 TEST(Sweep, tries_again_when_a_victim_goes_another_way) {
+  if (kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
   Sweep sweep;
   std::size_t longest = 0;
   for (int turn = 0; sweep.next(); ++turn) {
@@ -202,6 +206,7 @@ TEST(Sweep, tries_again_when_a_victim_goes_another_way) {
 }
 
 TEST(Sweep, ends_in_a_sleep) {
+  if (kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
   Gate gate;
   Sweep sweep;
   while (sweep.next()) {
