@@ -1,7 +1,5 @@
 // Pools whose workers, nursery and master are killed: at random, and at every instruction.
 #include <signal.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -37,6 +35,8 @@ using test::eventually;
 using test::Forked;
 using test::Gate;
 using test::stride_unless_torture;
+using test::Sweep;
+using test::Tracee;
 
 constexpr int kTasks = 1000;
 
@@ -210,57 +210,6 @@ TEST_F(PoolStorm, of_deadlines_ends_only_the_tasks_that_are_overdue) {
 
 // ---- Instruction by instruction
 
-// A worker that this thread traces: ptrace(2). It stands still until it is stepped.
-class Traced {
- public:
-  explicit Traced(pid_t pid) : pid_{pid} {
-    if (::ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) < 0) throw_errno("ptrace", "PTRACE_SEIZE");
-    if (::ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr) < 0) throw_errno("ptrace", "INTERRUPT");
-    await();
-  }
-
-  void step() {
-    if (::ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) < 0) throw_errno("ptrace", "STEP");
-    if (!await_stop_or_sleep()) throw Error{"step", "worker", "it has ended"};
-  }
-  bool is_asleep() const noexcept { return asleep_; }
-
-  // A tracer is told of the end before the parent is.
-  void kill() {
-    ::kill(pid_, SIGKILL);
-    int status = 0;
-    while (retry_eintr([&] { return ::waitpid(pid_, &status, __WALL); }) == pid_ &&
-           !WIFSIGNALED(status)) {
-    }
-  }
-
- private:
-  void await() {
-    int status = 0;
-    if (retry_eintr([&] { return ::waitpid(pid_, &status, __WALL); }) < 0) throw_errno("waitpid");
-  }
-  bool await_stop_or_sleep() {
-    for (int tries = 0;; ++tries) {
-      int status = 0;
-      const pid_t reported =
-          retry_eintr([&] { return ::waitpid(pid_, &status, WNOHANG | __WALL); });
-      if (reported < 0) throw_errno("waitpid");
-      if (reported == pid_) return WIFSTOPPED(status);
-      if (tries > 2000) {
-        if (test::is_asleep(pid_)) {
-          asleep_ = true;
-          return true;
-        }
-        std::this_thread::sleep_for(1ms);
-      }
-      std::this_thread::yield();
-    }
-  }
-
-  pid_t pid_;
-  bool asleep_ = false;
-};
-
 // Waits until the pool's only worker is there and sleeps; returns its pid.
 pid_t await_idle_worker(Pool& pool) {
   pool.apply([] {});
@@ -286,14 +235,12 @@ TEST_F(PoolStorm, in_which_a_worker_is_killed_at_any_instruction_settles_each_ca
   std::size_t kills = 0;
   std::size_t deaths = 0;
   std::array<std::size_t, kCalls + 1> done_by_victim{};
-  bool came_to_rest = false;
-  for (std::size_t instructions = 0; !came_to_rest; instructions += stride_unless_torture(41)) {
+  for (Sweep sweep{stride_unless_torture(17)}; sweep.next();) {
     for (auto& begun : (*tally)->begun) begun = 0;
     const pid_t victim_pid = await_idle_worker(pool);
-    Traced victim{victim_pid};
+    Tracee victim = Tracee::seize(victim_pid);
     auto calls = pool.map_unordered(whose, std::vector<int>{0, 1, 2}, {.chunk = kCalls});
-    for (std::size_t i = 0; i < instructions && !victim.is_asleep(); ++i) victim.step();
-    came_to_rest = victim.is_asleep();
+    sweep.advance(victim);
     victim.kill();
     ++kills;
     std::array<int, kCalls> seen{};
@@ -311,7 +258,7 @@ TEST_F(PoolStorm, in_which_a_worker_is_killed_at_any_instruction_settles_each_ca
         ++failed;
       }
     }
-    ASSERT_EQ(seen, (std::array<int, kCalls>{1, 1, 1})) << "after " << instructions;
+    ASSERT_EQ(seen, (std::array<int, kCalls>{1, 1, 1})) << "after " << sweep.instructions();
     ASSERT_LE(failed, 1U) << "it had one in hand at most";
     ++done_by_victim.at(by_victim);
     deaths += failed;
@@ -319,7 +266,6 @@ TEST_F(PoolStorm, in_which_a_worker_is_killed_at_any_instruction_settles_each_ca
   EXPECT_GT(kills, 20U);
   EXPECT_GT(deaths, 0U);
   for (const std::size_t times : done_by_victim) EXPECT_GT(times, 0U);
-  RecordProperty("kills", static_cast<int>(kills));
 }
 
 // Its submission, its wait and the delivery of the result: whatever it was killed in, its workers
@@ -328,8 +274,8 @@ TEST_F(PoolStorm, in_which_the_master_is_killed_at_any_instruction_leaves_nothin
   if (test::kSanitized) GTEST_SKIP() << "the steps would be those of the sanitizer";
   constexpr std::size_t kInstructions = 4000;  // more than one submission and its result
   const std::string argument(1000, 'x');
-  for (std::size_t instructions = 0; instructions < kInstructions;
-       instructions += stride_unless_torture(97)) {
+  Sweep sweep{stride_unless_torture(97)};
+  while (sweep.instructions() < kInstructions && sweep.next()) {
     Gate ready;
     const pid_t master = ::fork();
     ASSERT_GE(master, 0);
@@ -341,10 +287,10 @@ TEST_F(PoolStorm, in_which_the_master_is_killed_at_any_instruction_leaves_nothin
       for (;;) pool.apply(length, argument);
     }
     ready.wait();
-    Traced victim{master};
-    for (std::size_t i = 0; i < instructions && !victim.is_asleep(); ++i) victim.step();
+    Tracee victim = Tracee::seize(master);
+    sweep.advance(victim);
     victim.kill();
-    ASSERT_TRUE(test::await_no_children()) << "after " << instructions;
+    ASSERT_TRUE(test::await_no_children()) << "after " << sweep.instructions();
   }
 }
 

@@ -133,49 +133,64 @@ bool is_asleep(pid_t pid) {
   return stat.at(stat.rfind(')') + 2) == 'S';
 }
 
-SteppedChild::SteppedChild(const std::function<void()>& operation)
-    : child_{[&] { run_traced(operation); }} {
-  while (!await_stop(child_.pid())) {
+Tracee Tracee::seize(pid_t pid) {
+  if (::ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) < 0) throw_errno("ptrace", "PTRACE_SEIZE");
+  if (::ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr) < 0) throw_errno("ptrace", "INTERRUPT");
+  while (!await_stop(pid)) {
   }
-  if (!at_mark(child_.pid())) throw Error{"step", "child", "it stopped before its operation"};
+  return Tracee{pid};
 }
 
-SteppedChild::Progress SteppedChild::step_once() {
-  if (::ptrace(PTRACE_SINGLESTEP, child_.pid(), nullptr, nullptr) < 0) {
+Tracee::Progress Tracee::step_once() {
+  if (::ptrace(PTRACE_SINGLESTEP, traced_, nullptr, nullptr) < 0) {
     throw_errno("ptrace", "PTRACE_SINGLESTEP");
   }
-  if (!await_stop(child_.pid())) return Progress::asleep;
-  return at_mark(child_.pid()) ? Progress::ended : Progress::inside;
+  if (!await_stop(traced_)) return Progress::asleep;
+  return at_mark(traced_) ? Progress::ended : Progress::inside;
 }
 
-SteppedChild::Progress SteppedChild::step(std::size_t count) {
+Tracee::Progress Tracee::step(std::size_t count) {
   for (; count > 0 && progress_ == Progress::inside; --count) progress_ = step_once();
   return progress_;
 }
 
-std::uintptr_t SteppedChild::address() const {
-  Registers registers = registers_of(child_.pid());
+std::uintptr_t Tracee::address() const {
+  Registers registers = registers_of(traced_);
   return instruction_pointer(registers);
 }
 
-SteppedChild::Progress SteppedChild::run_to(std::uintptr_t address) {
+Tracee::Progress Tracee::run_to(std::uintptr_t address) {
   if (progress_ != Progress::inside || this->address() == address) return progress_;
-  const pid_t pid = child_.pid();
-  const Word replaced = peek(pid, address);
-  poke(pid, address, (replaced & ~kBreakpointMask) | kBreakpoint);
-  if (::ptrace(PTRACE_CONT, pid, nullptr, nullptr) < 0) throw_errno("ptrace", "PTRACE_CONT");
-  if (!await_stop(pid)) return progress_ = Progress::asleep;
-  if (at_mark(pid)) return progress_ = Progress::ended;
-  poke(pid, address, replaced);
-  Registers registers = registers_of(pid);
+  const Word replaced = peek(traced_, address);
+  poke(traced_, address, (replaced & ~kBreakpointMask) | kBreakpoint);
+  if (::ptrace(PTRACE_CONT, traced_, nullptr, nullptr) < 0) throw_errno("ptrace", "PTRACE_CONT");
+  if (!await_stop(traced_)) return progress_ = Progress::asleep;
+  if (at_mark(traced_)) return progress_ = Progress::ended;
+  poke(traced_, address, replaced);
+  Registers registers = registers_of(traced_);
   instruction_pointer(registers) = address;
-  set_registers(pid, registers);
+  set_registers(traced_, registers);
   return progress_;
 }
 
+void Tracee::kill() {
+  ::kill(traced_, SIGKILL);
+  int status = 0;
+  while (retry_eintr([&] { return ::waitpid(traced_, &status, __WALL); }) == traced_ &&
+         !WIFSIGNALED(status)) {
+  }
+}
+
+SteppedChild::SteppedChild(const std::function<void()>& operation)
+    : Forked{[&] { run_traced(operation); }}, Tracee{pid()} {
+  while (!await_stop(pid())) {
+  }
+  if (!at_mark(pid())) throw Error{"step", "child", "it stopped before its operation"};
+}
+
 void SteppedChild::kill() {
-  child_.kill(SIGKILL);
-  child_.wait();
+  Forked::kill(SIGKILL);
+  wait();
 }
 
 bool Sweep::next() {
@@ -184,7 +199,7 @@ bool Sweep::next() {
     lost_ = false;  // this one again, step by step
     return true;
   }
-  if (progress_ == SteppedChild::Progress::inside) {
+  if (progress_ == Tracee::Progress::inside) {
     count_ += stride_;
     return true;
   }
@@ -193,21 +208,21 @@ bool Sweep::next() {
   return false;
 }
 
-void Sweep::advance(SteppedChild& victim) {
+void Sweep::advance(Tracee& victim) {
   std::size_t done = 0;
-  progress_ = SteppedChild::Progress::inside;
+  progress_ = Tracee::Progress::inside;
   if (way_.empty()) {
     remember(0, victim.address());
   } else {
     done = anchors_[std::min(count_, way_.size() - 1)];
     progress_ = victim.run_to(way_[done]);
-    if (progress_ != SteppedChild::Progress::inside) {
+    if (progress_ != Tracee::Progress::inside) {
       lost_ = true;
       forget_from(0);
       return;
     }
   }
-  while (done < count_ && (progress_ = victim.step(1)) == SteppedChild::Progress::inside) {
+  while (done < count_ && (progress_ = victim.step(1)) == Tracee::Progress::inside) {
     remember(++done, victim.address());
   }
 }

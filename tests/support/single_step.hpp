@@ -18,12 +18,10 @@
 
 namespace procpool::test {
 
-// A forked child that executes `operation` one machine instruction at a time (PTRACE_SINGLESTEP),
-// libc and inlined code included; a system call is one step. Call the operation once before in the
-// test process, or the dynamic linker's first look-up of each function is stepped through as well.
-// The child has asked for its Owner before.
-// For one thread: the tracer is the thread that made it.
-class SteppedChild {
+// A process that this thread traces (ptrace(2)): it stands still until it is told to go on, one
+// machine instruction at a time or up to one, libc and inlined code included. A system call is one
+// instruction.
+class Tracee {
  public:
   enum class Progress {
     inside,  // it stands within the operation
@@ -31,7 +29,8 @@ class SteppedChild {
     ended,   // the operation was over before that many steps
   };
 
-  explicit SteppedChild(const std::function<void()>& operation);  // throws Error
+  // One that runs or sleeps, by no signal. Its first step begins the call anew in which it slept.
+  static Tracee seize(pid_t pid);  // throws Error
 
   // Executes up to `count` instructions more. Once asleep or ended, it stays so.
   Progress step(std::size_t count);
@@ -41,13 +40,28 @@ class SteppedChild {
 
   std::uintptr_t address() const;  // of the instruction that is next
 
-  void kill();  // SIGKILL, and waits for the end
+  // SIGKILL, and reaps it as its tracer. A parent in another process may reap it then.
+  void kill();
+
+ protected:
+  explicit Tracee(pid_t pid) noexcept : traced_{pid} {}
 
  private:
   Progress step_once();
 
-  Forked child_;
+  pid_t traced_;
   Progress progress_ = Progress::inside;
+};
+
+// A forked child that executes `operation` and nothing else. Call the operation once before in the
+// test process, or the dynamic linker's first look-up of each function is stepped through as well.
+// The child has asked for its Owner before.
+class SteppedChild : Forked, public Tracee {
+ public:
+  explicit SteppedChild(const std::function<void()>& operation);  // throws Error
+
+  using Forked::pid;
+  void kill();  // SIGKILL, and waits for the end
 };
 
 // Visits the instructions of an operation, one victim for each, until one comes to rest: its end,
@@ -64,10 +78,10 @@ class Sweep {
 
   // Lets a victim that stands where the others stood execute so many instructions as it is its
   // turn to.
-  void advance(SteppedChild& victim);
+  void advance(Tracee& victim);
 
-  std::size_t instructions() const noexcept { return count_; }  // executed by the last victim
-  SteppedChild::Progress progress() const noexcept { return progress_; }  // of the last victim
+  std::size_t instructions() const noexcept { return count_; }      // executed by the last victim
+  Tracee::Progress progress() const noexcept { return progress_; }  // of the last victim
 
  private:
   void remember(std::size_t index, std::uintptr_t address);
@@ -77,7 +91,7 @@ class Sweep {
   std::size_t count_ = 0;
   bool begun_ = false;
   bool lost_ = false;
-  SteppedChild::Progress progress_ = SteppedChild::Progress::inside;
+  Tracee::Progress progress_ = SteppedChild::Progress::inside;
   std::vector<std::uintptr_t> way_;   // where a victim stands after so many instructions
   std::vector<std::size_t> anchors_;  // for each, the last one before that is a first visit
   std::unordered_map<std::uintptr_t, std::size_t> first_visits_;
