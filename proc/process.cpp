@@ -21,7 +21,6 @@
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/base/process_id.hpp"
-#include "ipc/pipe.hpp"
 #include "proc/detail/child_setup.hpp"
 #include "proc/detail/move_above.hpp"
 #include "proc/detail/thread_sanitizer.hpp"
@@ -32,6 +31,7 @@ namespace {
 
 using detail::ChildPlan;
 using detail::first_free_of;
+using detail::make_pipe_above;
 using detail::move_above;
 
 void require_reapable(const char* operation, const std::string& name) {
@@ -40,17 +40,6 @@ void require_reapable(const char* operation, const std::string& name) {
   if (action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT) != 0) {
     throw Error{operation, name, "SIGCHLD is ignored: the kernel would drop the exit status"};
   }
-}
-
-struct PipeEnds {
-  UniqueFd reader;
-  UniqueFd writer;
-};
-
-// Above every target of a redirection, which would else close it in the child.
-PipeEnds make_pipe_above(int floor) {
-  auto [reader, writer] = ipc::make_pipe();
-  return {move_above(reader.release(), floor), move_above(writer.release(), floor)};
 }
 
 UniqueFd open_above(const std::string& path, int flags, mode_t mode, int floor) {

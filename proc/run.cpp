@@ -12,26 +12,14 @@
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/base/unique_fd.hpp"
-#include "ipc/pipe.hpp"
 #include "proc/detail/move_above.hpp"
 #include "proc/signal_mask.hpp"
 
 namespace procpool::proc {
 namespace {
 
-constexpr int kFirstOther = 3;  // after stdin, stdout, stderr
-
-struct Ends {
-  UniqueFd reader;
-  UniqueFd writer;
-};
-
 // Above the standard descriptors, which the redirections that name them replace.
-Ends make_pipe_aside() {
-  auto [reader, writer] = ipc::make_pipe();
-  return {detail::move_above(reader.release(), kFirstOther),
-          detail::move_above(writer.release(), kFirstOther)};
-}
+constexpr int kFirstOther = STDERR_FILENO + 1;
 
 // SIGPIPE of the calling thread, which writing to a program that does not read would raise.
 class NoSigpipe {
@@ -144,9 +132,9 @@ Recipient recipient_of(const Process& child) {
 class Run {
  public:
   Run(const std::vector<Program>& programs, const RunOptions& options) : options_{options} {
-    Ends input = options.input ? make_pipe_aside() : Ends{};
-    Ends output = make_pipe_aside();
-    Ends errors = make_pipe_aside();
+    auto input = options.input ? detail::make_pipe_above(kFirstOther) : detail::PipeEnds{};
+    auto output = detail::make_pipe_above(kFirstOther);
+    auto errors = detail::make_pipe_above(kFirstOther);
     std::vector<Program> connected = programs;
     connect(connected.front(), STDIN_FILENO, input.reader);
     connect(connected.back(), STDOUT_FILENO, output.writer);

@@ -14,6 +14,14 @@ namespace procpool::proc::detail {
 // the one it was given. Throws Error (EMFILE).
 UniqueFd move_above(UniqueFd fd, int floor);
 
+struct PipeEnds {
+  UniqueFd reader;
+  UniqueFd writer;
+};
+
+// A pipe whose ends have numbers of `floor` or more. Throws Error (EMFILE).
+PipeEnds make_pipe_above(int floor);
+
 // The first number from which on no redirection has its target; 3 or more.
 int first_free_of(std::span<const Redirection> redirections) noexcept;
 
