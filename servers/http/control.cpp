@@ -69,12 +69,10 @@ UniqueFd watch_folder_of(const std::string& path) {
 // Until something was moved into the folder, or the server has ended. False: the time is over.
 bool await_change(const UniqueFd& watch, const Server& server, Deadline deadline) {
   std::array<pollfd, 2> both{{{watch.fd(), POLLIN, 0}, {server.pidfd.fd(), POLLIN, 0}}};
-  const auto left =
-      std::chrono::ceil<std::chrono::milliseconds>(deadline.time() - Deadline::Clock::now());
-  if (left <= 0ms) return false;
-  if (retry_eintr(
-          [&] { return ::poll(both.data(), both.size(), static_cast<int>(left.count())); }) < 0)
+  if (deadline.expired()) return false;
+  if (retry_eintr([&] { return ::poll(both.data(), both.size(), deadline.poll_timeout()); }) < 0) {
     throw_errno("poll");
+  }
   alignas(inotify_event) std::array<char, 4096> events;
   while (::read(watch.fd(), events.data(), events.size()) > 0) continue;
   return true;
