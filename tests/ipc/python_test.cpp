@@ -534,17 +534,24 @@ TEST(BarrierLikePython, that_one_party_aborts_is_broken_for_the_others) {
   EXPECT_TRUE(meeting->barrier.is_broken());
 }
 
+// One party breaks what the others wait for; each of them is told so.
+void break_for_the_others(Meeting& meeting, const std::function<void()>& break_it) {
+  const auto place = meeting.barrier.wait();
+  ASSERT_TRUE(place.has_value());
+  if (*place == kParties / 2) {
+    break_it();
+  } else if (!meeting.barrier.wait()) {
+    ++meeting.broken;
+  }
+}
+
 TEST(BarrierLikePython, that_one_party_resets_lets_the_others_go_and_is_passed_by_all_again) {
   const Shared<Meeting> meeting;
   meet(*meeting, [&] {
-    const auto place = meeting->barrier.wait();
-    ASSERT_TRUE(place.has_value());
-    if (*place == kParties / 2) {
+    break_for_the_others(*meeting, [&] {
       ASSERT_TRUE(eventually([&] { return meeting->barrier.waiting() == kParties - 1; }));
       meeting->barrier.reset();
-    } else if (!meeting->barrier.wait()) {
-      ++meeting->broken;
-    }
+    });
     if (meeting->barrier.wait()) ++meeting->passed;
   });
   EXPECT_EQ(meeting->broken, static_cast<int>(kParties) - 1);
@@ -554,13 +561,7 @@ TEST(BarrierLikePython, that_one_party_resets_lets_the_others_go_and_is_passed_b
 TEST(BarrierLikePython, that_was_aborted_is_passed_again_after_a_reset) {
   const Shared<Meeting> meeting;
   meet(*meeting, [&] {
-    const auto place = meeting->barrier.wait();
-    ASSERT_TRUE(place.has_value());
-    if (*place == kParties / 2) {
-      meeting->barrier.abort();
-    } else if (!meeting->barrier.wait()) {
-      ++meeting->broken;
-    }
+    break_for_the_others(*meeting, [&] { meeting->barrier.abort(); });
     if (meeting->second.wait() == kParties / 2) meeting->barrier.reset();
     meeting->second.wait();
     if (meeting->barrier.wait()) ++meeting->passed;
