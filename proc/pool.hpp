@@ -116,7 +116,7 @@ class Pool {
     using Function = std::decay_t<F>;
     auto state = std::make_shared<detail::FutureState<R>>(scheduler_);
     pieces_.clear();
-    const Function callee = function;
+    const Function& callee = function;  // a function as a pointer to it
     pieces_.add_call<detail::Sent<Args>...>(images_, callee, args...);
     const auto ticket = scheduler_->submit(
         {detail::thunk_for<Function, detail::Sent<Args>...>(), pieces_, 1, 0, options}, state,

@@ -210,18 +210,22 @@ void give_result(Invocation& call, const T& result) {
   }
 }
 
+template <typename... Args>
+std::tuple<Args...> take_arguments([[maybe_unused]] Reader& reader) {
+  return std::tuple<Args...>{ipc::Codec<Args>::decode(reader.take_block())...};
+}
+
 // Each argument by its type; the items of a starmap are calls of more than one.
 template <typename F, typename... Args>
 void call_remotely(Invocation& call) {
   Reader reader{call.arguments};
   auto function = take_function<F>(reader, call.images);
-  std::tuple<Args...> args{ipc::Codec<Args>::decode(reader.take_block())...};
   if constexpr (std::is_void_v<std::invoke_result_t<F&, Args...>>) {
-    std::apply(function, std::move(args));
+    std::apply(function, take_arguments<Args...>(reader));
     call.sink.take({});
   } else {
     give_result<std::decay_t<std::invoke_result_t<F&, Args...>>>(
-        call, std::apply(function, std::move(args)));
+        call, std::apply(function, take_arguments<Args...>(reader)));
   }
 }
 

@@ -217,6 +217,7 @@ TEST(Pool, calls_functions_lambdas_and_objects_in_another_process) {
 TEST(Pool, refuses_when_it_is_compiled_what_cannot_travel) {
   int n = 0;
   const auto capturing = [&n] { return n; };
+  EXPECT_EQ(capturing(), 0);
   static_assert(!Callable<decltype(capturing)>, "a reference would mean nothing there");
   static_assert(Callable<int (*)(int)>);
   static_assert(Callable<Multiply>);
@@ -240,6 +241,7 @@ TEST(Pool, takes_many_large_arguments_at_once_and_gives_the_memory_back) {
   const std::string large(1'000'000, 'x');
   for (int round = 0; round < 3; ++round) {
     std::vector<Future<std::size_t>> lengths;
+    lengths.reserve(100);
     for (int i = 0; i < 100; ++i) {
       lengths.push_back(pool.submit([](const std::string& s) { return s.size(); }, large));
     }
@@ -457,6 +459,7 @@ TEST(PoolFuture, is_settled_in_a_loop_of_ones_own) {
   Loop loop;
   int sum = 0;
   std::vector<Future<void>> all;
+  all.reserve(100);
   for (int i = 0; i < 100; ++i) {
     all.push_back(pool.submit(&twice, i).then([&](int n) {
       sum += n;
@@ -488,7 +491,7 @@ TEST(PoolMap, gives_results_in_order_whatever_the_chunks) {
   const std::vector<int> numbers = numbers_up_to(5000);
   for (const std::size_t chunk : {0U, 1U, 7U, 10000U}) {
     int expected = 0;
-    for (int& result : pool.map(&twice, numbers, {.chunk = chunk})) {
+    for (const int result : pool.map(&twice, numbers, {.chunk = chunk})) {
       ASSERT_EQ(result, 2 * expected);
       ++expected;
     }
@@ -736,7 +739,7 @@ TEST_F(PoolTask, of_a_map_has_its_deadline_for_each_call) {
     if (n == 2) never_return();
     return n;
   };
-  MapOptions options{.chunk = 5, .task = {.deadline = 500ms}};
+  const MapOptions options{.chunk = 5, .task = {.deadline = 500ms}};
   int exceeded = 0;
   std::vector<int> good;
   auto results = pool.map(hang_on_two, numbers_up_to(5), options);
@@ -862,6 +865,7 @@ TEST(PoolWorker, is_replaced_after_so_many_tasks) {
   options.most_tasks = 3;
   Pool pool{options};
   std::vector<pid_t> pids;
+  pids.reserve(9);
   for (int i = 0; i < 9; ++i) pids.push_back(pool.apply([] { return ::getpid(); }));
   EXPECT_EQ(std::set<pid_t>(pids.begin(), pids.end()).size(), 3U);
   EXPECT_EQ(pids[0], pids[2]);
@@ -940,6 +944,7 @@ TEST_F(PoolTask, waits_for_room_in_a_full_queue) {
   options.queue_capacity = 4;
   Pool pool{options};
   std::vector<Future<void>> tasks;
+  tasks.reserve(4);
   for (int i = 0; i < 4; ++i) tasks.push_back(pool.submit(&wait_for_go));
   EXPECT_FALSE(pool.try_submit(&wait_for_go));
   EXPECT_FALSE(pool.submit_until(Deadline::in(1ms), {}, &wait_for_go));
@@ -967,6 +972,7 @@ TEST_F(PoolTask, that_was_cancelled_leaves_its_room_to_others) {
 TEST(PoolQueue, takes_more_results_than_the_ring_holds_while_nobody_reads) {
   Pool pool{1};
   std::vector<Future<std::string>> texts;
+  texts.reserve(60);
   for (int i = 0; i < 60; ++i) {
     texts.push_back(pool.submit(
         [](int n) { return std::string(1'000'000, static_cast<char>('a' + n % 26)); }, i));
@@ -979,6 +985,7 @@ TEST(PoolQueue, takes_more_results_than_the_ring_holds_while_nobody_reads) {
 TEST_F(PoolEnd, by_shutdown_waits_for_every_task) {
   Pool pool{2};
   std::vector<Future<void>> tasks;
+  tasks.reserve(100);
   for (int i = 0; i < 100; ++i) tasks.push_back(pool.submit([] { ++(*board)->done; }));
   pool.shutdown();
   EXPECT_EQ((*board)->done, 100);
