@@ -83,6 +83,10 @@ bool Notifier::status(std::string_view text) {
   return send({}, text);
 }
 
+bool Notifier::main_process(pid_t pid) {
+  return send("MAINPID=" + std::to_string(pid));
+}
+
 bool Notifier::keep_alive() {
   return send("WATCHDOG=1");
 }

@@ -39,6 +39,7 @@ class Notifier {
   bool reloading(std::string_view status = {});  // until ready(); with the moment it began
   bool stopping(std::string_view status = {});
   bool status(std::string_view text);
+  bool main_process(pid_t pid);  // another process is the service now: MAINPID
 
   bool keep_alive();        // the watchdog starts anew
   bool trigger_watchdog();  // something is so wrong that the manager should act as if it had bitten

@@ -37,6 +37,16 @@ bool try_lock(int fd, const std::string& path) {
   throw_errno("fcntl(F_OFD_SETLK)", path);
 }
 
+// The lock belongs to the open file, whichever process has it: so it grows or shrinks in place, and
+// its first byte is never free.
+void take_over_lock(int fd, const std::string& path) {
+  if (!try_lock(fd, path)) throw Error{"pid file", path, "is held by another"};
+  struct flock rest = lock_of(0);
+  rest.l_type = F_UNLCK;
+  rest.l_start = ::getpid();
+  if (::fcntl(fd, F_OFD_SETLK, &rest) != 0) throw_errno("fcntl(F_OFD_SETLK)", path);
+}
+
 bool is_at(int fd, const std::string& path) noexcept {
   struct stat mine{};
   struct stat there{};
@@ -73,6 +83,7 @@ UniqueFd open_and_lock(const std::string& path) {
 
 void write_pid(int fd, const std::string& path) {
   if (::ftruncate(fd, 0) != 0) throw_errno("ftruncate", path);
+  ::lseek(fd, 0, SEEK_SET);  // one place for all who have this open file
   write_full(fd, std::to_string(::getpid()) + "\n", path);
 }
 
@@ -86,6 +97,17 @@ PidFile::PidFile(std::string path)
     ::unlink(path_.c_str());
     throw;
   }
+}
+
+PidFile::PidFile(std::string path, UniqueFd held)
+    : path_{std::move(path)}, owner_{::getpid()}, file_{std::move(held)} {
+  if (!is_at(file_.fd(), path_)) throw Error{"pid file", path_, "is another file now"};
+  hold();
+}
+
+void PidFile::hold() {
+  take_over_lock(file_.fd(), path_);
+  write_pid(file_.fd(), path_);
 }
 
 PidFile::~PidFile() {

@@ -26,9 +26,22 @@ class PidFile {
   // Takes the lock, never waits for it. Throws Error: another process has it (its pid is in the
   // text), or the file cannot be opened or written.
   explicit PidFile(std::string path);
+
+  // From another process that holds it, by its descriptor: from here on this one is its holder, for
+  // whoever asks, and nobody could have taken it in between. The other calls leave() when it knows.
+  // Throws Error if the file is not at the path any more, or is not locked through this descriptor.
+  PidFile(std::string path, UniqueFd held);
+
   PidFile(PidFile&&) noexcept = default;
   PidFile& operator=(PidFile&&) = delete;
   ~PidFile();
+
+  // The file is another process's now: it is neither removed nor freed at the end.
+  void leave() noexcept { file_.reset(); }
+
+  // Holder again, after a process to which the descriptor was given ended without leave(). Throws
+  // Error.
+  void hold();
 
   const std::string& path() const noexcept { return path_; }
   int fd() const noexcept { return file_.fd(); }

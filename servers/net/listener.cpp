@@ -1,5 +1,6 @@
 #include "servers/net/listener.hpp"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -7,11 +8,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string>
+#include <utility>
 
 #include "ipc/base/error.hpp"
+#include "ipc/base/io.hpp"
 
 namespace procpool::net {
 namespace {
+
+constexpr pid_t kNobody = 0;
 
 UniqueFd stream_socket(const Address& address) {
   UniqueFd socket{::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
@@ -23,6 +29,13 @@ void set_option(int socket, int level, int name, int value, const Address& addre
   if (::setsockopt(socket, level, name, &value, sizeof value) < 0) {
     throw_errno("setsockopt", address.text());
   }
+}
+
+int option_of(int socket, int name, const std::string& object) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  if (::getsockopt(socket, SOL_SOCKET, name, &value, &size) < 0) throw_errno("getsockopt", object);
+  return value;
 }
 
 // Only an answer from the kernel that nobody listens makes a name stale, and only a socket's (a
@@ -76,11 +89,23 @@ Listener Listener::open(const Address& address, int backlog) {
   bind(socket.fd(), address);
   if (::listen(socket.fd(), backlog) < 0) throw_errno("listen", address.text());
   const Address bound = Address::local_of(socket.fd());
-  return Listener{std::move(socket), bound};
+  return Listener{std::move(socket), bound, ::getpid()};
 }
 
-Listener::Listener(UniqueFd socket, Address address)
-    : socket_{std::move(socket)}, address_{address}, opener_{::getpid()} {
+Listener Listener::adopt(UniqueFd socket) {
+  const std::string name = std::to_string(socket.fd());
+  if (option_of(socket.fd(), SO_TYPE, name) != SOCK_STREAM ||
+      option_of(socket.fd(), SO_ACCEPTCONN, name) == 0) {
+    throw Error{"listen", "descriptor " + name, "is no stream socket that listens"};
+  }
+  set_blocking(socket.fd(), Blocking::no);
+  if (::fcntl(socket.fd(), F_SETFD, FD_CLOEXEC) < 0) throw_errno("fcntl(F_SETFD)", name);
+  const Address bound = Address::local_of(socket.fd());
+  return Listener{std::move(socket), bound, kNobody};
+}
+
+Listener::Listener(UniqueFd socket, Address address, pid_t opener)
+    : socket_{std::move(socket)}, address_{address}, opener_{opener} {
   struct stat name{};
   if (address_.is_unix() && ::lstat(address_.path().c_str(), &name) == 0) {
     device_ = name.st_dev;
@@ -109,6 +134,14 @@ void Listener::close() noexcept {
     ::unlink(address_.path().c_str());
   }
   socket_.reset();
+}
+
+void Listener::own_name() noexcept {
+  opener_ = ::getpid();
+}
+
+void Listener::disown_name() noexcept {
+  opener_ = kNobody;
 }
 
 bool Listener::has_its_name() const noexcept {

@@ -26,6 +26,10 @@ class Listener {
   // naming the address. socket(7), tcp(7), unix(7).
   static Listener open(const Address& address, int backlog = 4096);
 
+  // A socket that listens already, opened by somebody else: made non-blocking and close-on-exec.
+  // The name of a Unix one stays the other's. Throws Error if it is no listening stream socket.
+  static Listener adopt(UniqueFd socket);
+
   Listener(Listener&&) noexcept;
   Listener& operator=(Listener&&) noexcept;
   ~Listener();
@@ -37,6 +41,10 @@ class Listener {
 
   void close() noexcept;  // as the destructor does; it may be called again
 
+  // Whose it is to remove the name of a Unix socket: this process's, or somebody else's.
+  void own_name() noexcept;
+  void disown_name() noexcept;
+
   // Whether clients find this socket by its address: a Unix one's name may have been removed or
   // replaced.
   bool has_its_name() const noexcept;
@@ -45,10 +53,10 @@ class Listener {
   const Address& address() const noexcept { return address_; }  // with the port that was chosen
 
  private:
-  Listener(UniqueFd socket, Address address);
+  Listener(UniqueFd socket, Address address, pid_t opener);
   UniqueFd socket_;
   Address address_;
-  pid_t opener_;
+  pid_t opener_;      // who removes its name
   dev_t device_ = 0;  // of a Unix socket's name
   ino_t inode_ = 0;
 };

@@ -17,37 +17,14 @@
 #include "ipc/base/io.hpp"
 #include "proc/process.hpp"
 #include "tests/proc/telling.hpp"
+#include "tests/support/service_manager.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace procpool::proc {
 namespace {
 
 using namespace std::chrono_literals;
-
-// A service manager's socket.
-class Manager {
- public:
-  explicit Manager(std::string address) : address_{std::move(address)} {
-    sockaddr_un name{};
-    name.sun_family = AF_UNIX;
-    std::copy(address_.begin(), address_.end(), std::begin(name.sun_path));
-    if (address_.front() == '@') name.sun_path[0] = '\0';
-    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + address_.size());
-    EXPECT_EQ(::bind(socket_.fd(), reinterpret_cast<const sockaddr*>(&name), size), 0);
-  }
-
-  const std::string& address() const { return address_; }
-
-  std::string hears() {
-    std::array<char, 4096> text{};
-    const ssize_t n = ::recv(socket_.fd(), text.data(), text.size(), MSG_DONTWAIT);
-    return n < 0 ? "nothing" : std::string{text.data(), static_cast<std::size_t>(n)};
-  }
-
- private:
-  std::string address_;
-  UniqueFd socket_{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-};
+using Manager = test::ServiceManager;
 
 std::string abstract_name() {
   return "@procpool-test-" + std::to_string(::getpid());
@@ -68,6 +45,8 @@ TEST(Notifier, tells_a_manager_at_a_path_or_an_abstract_name) {
     EXPECT_EQ(manager.hears(), "STATUS=idle");
     EXPECT_TRUE(notifier.status(""));
     EXPECT_EQ(manager.hears(), "STATUS=");
+    EXPECT_TRUE(notifier.main_process(4711));
+    EXPECT_EQ(manager.hears(), "MAINPID=4711");
     EXPECT_TRUE(notifier.keep_alive());
     EXPECT_EQ(manager.hears(), "WATCHDOG=1");
     EXPECT_TRUE(notifier.trigger_watchdog());

@@ -191,6 +191,51 @@ TEST_F(PidFileTest, has_one_holder_at_a_time_however_many_race_for_it) {
   for (Forked& racer : racers) EXPECT_EQ(racer.wait(), test::exited(0));
 }
 
+// Its child, with a greater or smaller pid, gets the descriptor by fork.
+TEST_F(PidFileTest, is_another_processs_when_that_has_its_descriptor_and_says_so) {
+  PidFile mine{path_};
+  Gate held;
+  Gate over;
+  Forked successor{[&] {
+    const PidFile its{path_, UniqueFd{::fcntl(mine.fd(), F_DUPFD_CLOEXEC, 0)}};
+    held.open();
+    over.wait();
+    return 0;
+  }};
+  held.wait();
+  EXPECT_EQ(read_pid_file(path_), successor.pid());
+  EXPECT_EQ(read_file(path_), std::to_string(successor.pid()) + "\n");
+  mine.leave();
+  EXPECT_EQ(try_to_hold(),
+            "pid file \"" + path_ + "\": held by process " + std::to_string(successor.pid()));
+  over.open();
+  EXPECT_EQ(successor.wait(), test::exited(0));
+  EXPECT_FALSE(std::filesystem::exists(path_));
+}
+
+TEST_F(PidFileTest, is_held_again_when_the_other_process_has_died) {
+  PidFile mine{path_};
+  Gate held;
+  Forked successor{[&] {
+    const PidFile its{path_, UniqueFd{::fcntl(mine.fd(), F_DUPFD_CLOEXEC, 0)}};
+    held.open();
+    ::pause();
+  }};
+  held.wait();
+  successor.kill(SIGKILL);
+  successor.wait();
+  mine.hold();
+  EXPECT_EQ(read_pid_file(path_), ::getpid());
+  EXPECT_EQ(read_file(path_), std::to_string(::getpid()) + "\n");
+}
+
+TEST_F(PidFileTest, is_not_taken_over_if_it_is_not_the_file_at_its_path) {
+  const PidFile mine{path_};
+  const UniqueFd other{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  EXPECT_THROW((PidFile{path_, UniqueFd{::fcntl(other.fd(), F_DUPFD_CLOEXEC, 0)}}), Error);
+  EXPECT_EQ(read_pid_file(path_), ::getpid());
+}
+
 TEST_F(PidFileTest, says_what_it_cannot_open_or_write) {
   path_ = dir_.path() / "no" / "such" / "x.pid";
   EXPECT_EQ(try_to_hold(), "open \"" + path_ + "\": No such file or directory");

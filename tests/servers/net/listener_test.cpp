@@ -6,8 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <string>
+#include <utility>
+#include <variant>
 
 #include <gtest/gtest.h>
 
@@ -125,6 +128,50 @@ TEST(Listener, leaves_a_name_that_is_another_sockets_by_now) {
   EXPECT_FALSE(first.has_its_name());
   first.close();
   EXPECT_TRUE(connect_to(address).valid());
+}
+
+TEST(Listener, that_is_adopted_leaves_the_name_to_whom_it_belongs_until_it_is_its_own) {
+  const test::TempDir dir;
+  const auto address = Address::parse("unix:" + (dir.path() / "x.sock").string());
+  auto first = Listener::open(address);
+  auto second = Listener::adopt(UniqueFd{::fcntl(first.fd(), F_DUPFD_CLOEXEC, 0)});
+  EXPECT_EQ(second.address(), address);
+  EXPECT_TRUE(second.has_its_name());
+  {
+    const auto third = Listener::adopt(UniqueFd{::fcntl(first.fd(), F_DUPFD_CLOEXEC, 0)});
+  }
+  first.disown_name();
+  first.close();
+  const UniqueFd client = connect_to(address);
+  EXPECT_TRUE(client.valid());
+  EXPECT_TRUE(accept_one(second).valid());
+  second.own_name();
+  second.close();
+  EXPECT_FALSE(std::filesystem::exists(address.path()));
+}
+
+TEST(Listener, that_is_adopted_never_blocks_and_is_closed_by_exec) {
+  UniqueFd socket{::socket(AF_INET, SOCK_STREAM, 0)};
+  ASSERT_EQ(::listen(socket.fd(), 1), 0);
+  const auto listener = Listener::adopt(std::move(socket));
+  EXPECT_EQ(std::get<int>(listener.try_accept()), EAGAIN);
+  EXPECT_EQ(::fcntl(listener.fd(), F_GETFD), FD_CLOEXEC);
+}
+
+TEST(Listener, adopts_nothing_but_a_stream_socket_that_listens) {
+  const auto adopt = [](UniqueFd fd) {
+    try {
+      Listener::adopt(std::move(fd));
+    } catch (const Error& error) {
+      return std::string{error.what()};
+    }
+    return std::string{};
+  };
+  EXPECT_NE(adopt(UniqueFd{::socket(AF_INET, SOCK_STREAM, 0)}).find("that listens"),
+            std::string::npos);
+  EXPECT_NE(adopt(UniqueFd{::socket(AF_INET, SOCK_DGRAM, 0)}).find("that listens"),
+            std::string::npos);
+  EXPECT_NE(adopt(UniqueFd{::open("/dev/null", O_RDONLY)}).find("non-socket"), std::string::npos);
 }
 
 TEST(Listener, does_not_remove_a_file_that_is_no_socket) {
