@@ -3,17 +3,26 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <ctime>
 #include <exception>
+#include <filesystem>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "ipc/base/error.hpp"
+#include "proc/activation.hpp"
 #include "proc/cpu_count.hpp"
+#include "proc/daemon.hpp"
+#include "proc/notifier.hpp"
 #include "proc/pid_file.hpp"
 #include "servers/http/basic_authentication.hpp"
 #include "servers/http/built_in_site.hpp"
@@ -24,6 +33,7 @@
 #include "servers/http/reload_record.hpp"
 #include "servers/http/site_map.hpp"
 #include "servers/models/error_log.hpp"
+#include "servers/models/inheritance.hpp"
 #include "servers/models/log_file.hpp"
 #include "servers/models/prefork.hpp"
 
@@ -144,10 +154,148 @@ int tell(const http::ControlResult& result) {
   return result.exit_code;
 }
 
-int run(const http::CommandLine& command_line) {
+// What this process was started with, by whomever: taken before anything else is done.
+struct Start {
+  std::vector<std::string> argv;
+  std::vector<std::string> environment;  // for a successor
+  std::optional<models::Predecessor> predecessor;
+  std::vector<proc::ActivatedDescriptor> activated;
+  proc::Notifier manager;
+};
+
+// Without what is meant for this process alone.
+std::vector<std::string> environment_for_successor() {
+  constexpr std::array kOwn{"LISTEN_", "WATCHDOG_PID=", "PROCPOOL_SUCCEEDS="};
+  std::vector<std::string> environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text{*entry};
+    if (std::ranges::none_of(kOwn, [&](const char* own) { return text.starts_with(own); }))
+      environment.emplace_back(text);
+  }
+  return environment;
+}
+
+Start take_start(int argc, char** argv) {
+  Start start{.argv = {argv, argv + argc},
+              .environment = environment_for_successor(),
+              .predecessor = models::Predecessor::of_this_process(),
+              .activated = proc::take_activated_descriptors(),
+              .manager = proc::Notifier::from_environment()};
+  return start;
+}
+
+models::Inheritance inherit(Start& start, const models::Service& service) {
+  if (start.predecessor) return start.predecessor->take();
+  models::Inheritance all;
+  for (proc::ActivatedDescriptor& passed : start.activated) {
+    auto listener = net::Listener::adopt(std::move(passed.fd));
+    const net::Address address = listener.address();
+    if (std::ranges::find(service.listen, address) == service.listen.end()) {
+      throw http::OptionsError{"listen", address.text(),
+                               "is a socket that was passed to this program, which \"listen\" does "
+                               "not name"};
+    }
+    all.sockets.push_back({address, std::move(listener)});
+  }
+  return all;
+}
+
+// The files that tell which process serves, and what it did. There is one of each.
+class Presence {
+ public:
+  // A successor has them when it serves.
+  Presence(std::string path, UniqueFd inherited, bool succeeds)
+      : path_{std::move(path)}, inherited_{std::move(inherited)} {
+    if (!succeeds) begin();
+  }
+
+  void begin() {
+    if (path_.empty() || file_) return;
+    if (inherited_.valid()) {
+      file_.emplace(path_, std::move(inherited_));
+    } else {
+      file_.emplace(path_);
+    }
+    record_.emplace(path_);
+  }
+  int fd() const { return file_ ? file_->fd() : -1; }
+  void begin_change() {
+    if (record_) record_->begin();
+  }
+  void finish_change(const std::string& problem) {
+    if (record_) record_->finish(problem);
+  }
+  void leave() {
+    if (!file_) return;
+    record_->leave();
+    file_->leave();
+  }
+  void stay(const std::string& problem) {
+    if (!file_) return;
+    file_->hold();
+    record_->finish(problem);
+  }
+
+ private:
+  std::string path_;
+  UniqueFd inherited_;
+  std::optional<proc::PidFile> file_;
+  std::optional<http::ReloadRecord> record_;
+};
+
+int serve(Start& start, const http::CommandLine& command_line, const http::Options& options,
+          models::Service service, const std::function<void()>& on_ready) {
+  models::Inheritance inheritance = inherit(start, service);
+  Presence presence{options.pid_file, std::move(inheritance.pid_file),
+                    start.predecessor.has_value()};
+  raise_descriptor_limit();
+  models::Hooks hooks;
+  hooks.reload = [&] {
+    presence.begin_change();
+    return make_service(http::load_options(command_line));
+  };
+  hooks.on_serving = [&](const std::vector<net::Address>& addresses) {
+    presence.begin();
+    announce(addresses);
+    on_ready();
+  };
+  hooks.on_reloaded = [&](const std::string& problem) { presence.finish_change(problem); };
+  hooks.upgrade = [&] {
+    presence.begin_change();
+    return models::NextProgram{start.argv, start.environment, presence.fd()};
+  };
+  hooks.on_upgraded = [&](const std::string& problem) {
+    problem.empty() ? presence.leave() : presence.stay(problem);
+  };
+  hooks.manager = start.manager;
+  models::Prefork master{std::move(service), std::move(hooks), std::move(inheritance),
+                         start.predecessor ? &*start.predecessor : nullptr};
+  return master.run();
+}
+
+int serve_as_daemon(Start& start, const http::CommandLine& command_line,
+                    const http::Options& options, models::Service service) {
+  if (options.error_log == "-")
+    throw http::OptionsError{"option", "--daemon", "needs --error-log FILE: it has no terminal"};
+  std::vector<int> keep;
+  for (const proc::ActivatedDescriptor& passed : start.activated) keep.push_back(passed.fd.fd());
+  const proc::DaemonStart result = proc::daemonize(
+      {.name = "procpool-httpd",
+       .working_directory = std::filesystem::current_path(),
+       .log = options.error_log,
+       .keep = std::move(keep)},
+      [&](proc::Daemon& daemon) {
+        return serve(start, command_line, options, std::move(service), [&] { daemon.ready(); });
+      });
+  if (!result.message.empty()) std::cerr << "procpool-httpd: " << result.message << std::endl;
+  return result.exit_code;
+}
+
+int run(Start& start, const http::CommandLine& command_line) {
   using Action = http::CommandLine::Action;
   if (command_line.action == Action::status) return tell(http::server_status(command_line.text));
   if (command_line.action == Action::reload) return tell(http::reload_server(command_line.text));
+  if (command_line.action == Action::upgrade) return tell(http::upgrade_server(command_line.text));
   if (command_line.action == Action::stop) return tell(http::stop_server(command_line.text));
   if (command_line.action == Action::show) {
     std::cout << command_line.text << std::flush;
@@ -165,25 +313,21 @@ int run(const http::CommandLine& command_line) {
     std::cout << "the configuration is good" << std::endl;
     return 0;
   }
-  std::optional<proc::PidFile> pid_file;
-  std::optional<http::ReloadRecord> record;
-  if (!options.pid_file.empty()) {
-    pid_file.emplace(options.pid_file);
-    record.emplace(options.pid_file);
+  // A successor is in the background already.
+  if (command_line.daemon && !start.predecessor)
+    return serve_as_daemon(start, command_line, options, std::move(service));
+  return serve(start, command_line, options, std::move(service), [] {});
+}
+
+int run(Start& start) {
+  std::vector<const char*> argv;
+  for (const std::string& argument : start.argv) argv.push_back(argument.c_str());
+  try {
+    return run(start, http::parse_command_line(static_cast<int>(argv.size()), argv.data()));
+  } catch (const std::exception& error) {
+    if (start.predecessor) start.predecessor->decline(error.what());
+    throw;
   }
-  raise_descriptor_limit();
-  models::Prefork master{std::move(service),
-                         {.reload =
-                              [&] {
-                                if (record) record->begin();
-                                return make_service(http::load_options(command_line));
-                              },
-                          .on_serving = announce,
-                          .on_reloaded =
-                              [&](const std::string& problem) {
-                                if (record) record->finish(problem);
-                              }}};
-  return master.run();
 }
 
 }  // namespace
@@ -191,7 +335,8 @@ int run(const http::CommandLine& command_line) {
 int main(int argc, char** argv) {
   try {
     open_missing_standard_descriptors();
-    return run(http::parse_command_line(argc, argv));
+    Start start = take_start(argc, argv);
+    return run(start);
   } catch (const http::OptionsError& error) {
     std::cerr << "procpool-httpd: " << error.what() << '\n';
     return kExitBadUsage;

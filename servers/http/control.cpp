@@ -25,8 +25,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// New workers have ten seconds to get ready.
-constexpr auto kPatienceWithReload = 60s;
+// New workers have ten seconds to get ready, a new master has a minute.
+constexpr auto kPatience = 90s;
 
 struct Server {
   pid_t pid;
@@ -54,7 +54,13 @@ ControlResult not_running(const std::string& pid_file) {
 }
 
 ControlResult ended_meanwhile(const Server& server) {
-  return {1, server.name() + " has ended before its reload had"};
+  return {1, server.name() + " has ended before it was done"};
+}
+
+Reloads record_of(const std::string& operation, const std::string& pid_file) {
+  const auto record = read_reload_record(pid_file);
+  if (!record) throw Error{operation, pid_file, "its process keeps no record of reloads"};
+  return *record;
 }
 
 UniqueFd watch_folder_of(const std::string& path) {
@@ -95,20 +101,39 @@ ControlResult reload_server(const std::string& pid_file) {
   const auto server = find_server(pid_file);
   if (!server) return not_running(pid_file);
   const UniqueFd watch = watch_folder_of(pid_file);
-  const auto before = read_reload_record(pid_file);
-  if (!before) throw Error{"reload", pid_file, "its process keeps no record of reloads"};
+  const Reloads before = record_of("reload", pid_file);
   if (!send_signal(server->pidfd.fd(), SIGHUP)) return ended_meanwhile(*server);
 
-  const Deadline deadline = Deadline::in(kPatienceWithReload);
+  const Deadline deadline = Deadline::in(kPatience);
   for (;;) {
     const auto now = read_reload_record(pid_file);
-    if (now && now->finished > before->begun) {
+    if (now && now->finished > before.begun) {
       if (now->problem.empty()) return {0, server->name() + " has reloaded"};
       return {1, "nothing has changed: " + now->problem};
     }
     if (has_ended(server->pidfd.fd())) return ended_meanwhile(*server);
     if (!await_change(watch, *server, deadline))
       return {1, server->name() + " tells no result of its reload"};
+  }
+}
+
+ControlResult upgrade_server(const std::string& pid_file) {
+  const auto server = find_server(pid_file);
+  if (!server) return not_running(pid_file);
+  const UniqueFd watch = watch_folder_of(pid_file);
+  const Reloads before = record_of("upgrade", pid_file);
+  if (!send_signal(server->pidfd.fd(), SIGUSR2)) return ended_meanwhile(*server);
+
+  const Deadline deadline = Deadline::in(kPatience);
+  for (;;) {
+    const auto holder = proc::read_pid_file(pid_file);
+    if (holder && *holder != server->pid)
+      return {0, "process " + std::to_string(*holder) + " has taken over from " + server->name()};
+    const auto now = read_reload_record(pid_file);
+    if (now && now->finished > before.begun) return {1, "nothing has changed: " + now->problem};
+    if (has_ended(server->pidfd.fd())) return ended_meanwhile(*server);
+    if (!await_change(watch, *server, deadline))
+      return {1, server->name() + " tells no result of its upgrade"};
   }
 }
 

@@ -26,6 +26,10 @@ ControlResult server_status(const std::string& pid_file);
 // for a minute.
 ControlResult reload_server(const std::string& pid_file);
 
+// Sends USR2, and waits until another process holds the pid file: 0. 1: the old one still serves,
+// and the text says why; or as for a reload.
+ControlResult upgrade_server(const std::string& pid_file);
+
 // Sends TERM, and waits until the server has ended, as long as it needs. 0: it has.
 ControlResult stop_server(const std::string& pid_file);
 

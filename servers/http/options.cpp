@@ -554,7 +554,9 @@ void apply(const CommandLine& command_line, Options& options) {
 CommandLine parse_command_line(int argc, const char* const* argv) {
   CommandLine result;
   CLI::App app{
-      "A pre-fork HTTP server. Signals: HUP reloads, TERM drains and ends, USR1 reopens the logs."};
+      "A pre-fork HTTP server. Signals: HUP reloads, USR2 upgrades, TERM drains and ends, USR1 "
+      "reopens "
+      "the logs."};
   app.name("procpool-httpd");
   app.set_help_flag("-h,--help", "show this and end");
   app.set_version_flag("--version", "procpool-httpd " PROCPOOL_VERSION, "show the version and end");
@@ -562,6 +564,8 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
       ->option_text("FILE");
   bool check = false;
   app.add_flag("--check", check, "read and judge the configuration, and end");
+
+  app.add_flag("--daemon", result.daemon, "go to the background when it serves");
 
   std::string pid_file;
   const auto offer_control = [&](const char* name, const char* help, CommandLine::Action action) {
@@ -573,6 +577,8 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   offer_control("status", "say whether a server runs; 3: none", CommandLine::Action::status);
   offer_control("reload", "reload it, and say what came of that", CommandLine::Action::reload);
   offer_control("stop", "stop it, and wait for its end", CommandLine::Action::stop);
+  offer_control("upgrade", "let the program that is installed now take over, without a gap",
+                CommandLine::Action::upgrade);
   app.require_subcommand(0, 1);
 
   std::string user;

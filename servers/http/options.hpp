@@ -79,6 +79,7 @@ struct CommandLine {
     status,         // of the server that holds the pid file `text`
     reload,         // it
     stop,           // it
+    upgrade,        // it
     hash_password,  // read it from standard input, print a line for `text`, the user's name
     show,           // print `text` (--help, --version) and end with 0
   };
@@ -86,6 +87,7 @@ struct CommandLine {
   Action action = Action::run;
   std::string text;
   std::string config;  // the file's path; empty: none
+  bool daemon = false;
   std::vector<std::pair<std::string, std::vector<std::string>>> settings;  // key, values
 };
 

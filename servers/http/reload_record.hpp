@@ -1,4 +1,5 @@
-// What became of a server's reloads, in a file beside its pid file: for who asks for one.
+// What became of a server's reloads and upgrades, in a file beside its pid file: for who asks for
+// one.
 //
 //   ReloadRecord record{"/run/x.pid"};         // the master: writes /run/x.pid.reload
 //   record.begin();
@@ -31,6 +32,9 @@ class ReloadRecord {
   ReloadRecord(const ReloadRecord&) = delete;
   ReloadRecord& operator=(const ReloadRecord&) = delete;
   ~ReloadRecord();
+
+  // It is another process's now, and not removed at the end.
+  void leave() noexcept { owner_ = 0; }
 
   void begin() noexcept;
   void finish(const std::string& problem) noexcept;

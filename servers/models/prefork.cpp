@@ -34,6 +34,8 @@ constexpr auto kPatienceWithAbort = 2s;
 constexpr auto kPatienceWithPredecessor = 1s;
 constexpr auto kPauseBetweenAttempts = 10ms;
 
+constexpr auto kPatienceWithSuccessor = 60s;
+
 net::Listener listen_on(const net::Address& address, Deadline deadline) {
   for (;;) {
     try {
@@ -84,13 +86,18 @@ proc::Escalation stop_now_plan() {
 
 }  // namespace
 
-Prefork::Prefork(Service service, Hooks hooks)
+Prefork::Prefork(Service service, Hooks hooks, Inheritance inheritance, Predecessor* predecessor)
     : no_sigpipe_{SIGPIPE, SIG_IGN},
       hooks_{std::move(hooks)},
+      inheritance_{std::move(inheritance)},
+      predecessor_{predecessor},
       next_{open(std::move(service))},
       log_{next_->service.make_logger()},
-      handed_over_{ipc::make_channel()},
+      handed_over_{inheritance_.handed_over ? *std::move(inheritance_.handed_over)
+                                            : ipc::make_channel()},
       successor_bell_{make_bell()},
+      manager_timer_{loop_, [this] { keep_manager_calm(); }},
+      successor_timer_{loop_, [this] { finish_upgrade("the new program is not ready in time"); }},
       signals_{{SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH,
                 SIGCHLD}},
       supervisor_{[this](const proc::SupervisorEvent& event) { on_event(event); },
@@ -108,8 +115,8 @@ int Prefork::run() {
                                  ::eventfd_read(successor_bell_.fd(), &rings);
                                  recycle_one();
                                }};
-  board_->master.pid = ::getpid();
-  board_->master.started = std::time(nullptr);
+  show_master();
+  keep_manager_calm();
   start(next_);
   while (phase_ != Phase::stopping || !supervisor_.empty()) loop_.run_once(Deadline::never());
   return exit_code_;
@@ -126,6 +133,8 @@ void Prefork::obey(const proc::SignalInfo& signal) {
       return stop_now();
     case SIGUSR1:
       return reopen_logs();
+    case SIGUSR2:
+      return upgrade();
     case SIGTTIN:
       return add_worker();
     case SIGTTOU:
@@ -148,8 +157,9 @@ const Prefork::Generation& Prefork::newest() const {
 
 void Prefork::reload() {
   if (phase_ == Phase::stopping) return;
-  reload_again_ = next_ != nullptr;
+  reload_again_ = next_ != nullptr || successor_;
   if (reload_again_) return;
+  tell_manager([](auto& manager) { manager.reloading(); });
   try {
     start(open(hooks_.reload()));
   } catch (const std::exception& error) {
@@ -158,7 +168,7 @@ void Prefork::reload() {
 }
 
 // What stays is not opened again; what cannot be opened changes nothing.
-std::shared_ptr<Prefork::Generation> Prefork::open(Service service) const {
+std::shared_ptr<Prefork::Generation> Prefork::open(Service service) {
   if (service.prepare_logs) service.prepare_logs();
   auto generation = std::make_shared<Generation>();
   const Deadline patience = current_ ? Deadline::now() : Deadline::in(kPatienceWithPredecessor);
@@ -171,11 +181,26 @@ std::shared_ptr<Prefork::Generation> Prefork::open(Service service) const {
         door = *open_already;
       }
     }
-    if (!door) door = std::make_shared<Door>(Door{address, listen_on(address, patience)});
+    if (!door) {
+      auto listener = inherited(address);
+      if (!listener) listener = listen_on(address, patience);
+      door = std::make_shared<Door>(Door{address, *std::move(listener)});
+    }
     generation->doors.push_back(std::move(door));
   }
   generation->service = std::move(service);
   return generation;
+}
+
+std::optional<net::Listener> Prefork::inherited(const net::Address& asked) {
+  auto& sockets = inheritance_.sockets;
+  const auto found = std::ranges::find_if(sockets, [&](const Inheritance::Socket& socket) {
+    return socket.asked == asked && socket.listener.has_its_name();
+  });
+  if (found == sockets.end()) return std::nullopt;
+  net::Listener listener = std::move(found->listener);
+  sockets.erase(found);
+  return listener;
 }
 
 void Prefork::start(std::shared_ptr<Generation> next) {
@@ -263,6 +288,8 @@ void Prefork::on_generation_ready() {
     for (const auto& door : current_->doors) addresses.push_back(door->listener.address());
     log_->info("serving with {} workers", current_->service.workers);
     if (hooks_.on_serving) hooks_.on_serving(addresses);
+    if (predecessor_ != nullptr) take_over();
+    tell_manager([](auto& manager) { manager.ready(); });
   } else {
     // The old workers still hold their copies, take what waits there, and close them: then it is
     // refused.
@@ -278,12 +305,116 @@ void Prefork::on_generation_failed(const std::string& reason) {
   if (phase_ == Phase::stopping) return;
   if (!current_) {
     log_->critical("no worker could start: {}", reason);
+    if (predecessor_ != nullptr) predecessor_->decline(reason);
     exit_code_ = 1;
     return stop_now();
   }
   next_ = nullptr;
   finish_reload(reason);
   if (std::exchange(reload_again_, false)) reload();
+}
+
+// The last step of an upgrade, in the new master: what was inherited is its own from here on, and
+// what it has no use for goes.
+void Prefork::take_over() {
+  for (const auto& door : current_->doors) door->listener.own_name();
+  for (Inheritance::Socket& socket : inheritance_.sockets) socket.listener.own_name();
+  inheritance_.sockets.clear();
+  if (predecessor_->relieve()) log_->info("the old server is relieved");
+}
+
+void Prefork::upgrade() {
+  if (phase_ != Phase::serving || successor_) return;
+  try {
+    if (::getpid() == kInit) throw Error{"upgrade", "process 1", "has no place for another one"};
+    if (!hooks_.upgrade) throw Error{"upgrade", "this program", "has no successor"};
+    const NextProgram next = hooks_.upgrade();
+    Estate estate{.handed_over = handed_over_, .pid_file = next.pid_file, .totals = totals()};
+    for (const auto& door : current_->doors)
+      estate.sockets.push_back({door->asked, door->listener.fd()});
+    successor_.emplace(next.argv, next.environment, estate);
+    log_->info("upgrading: process {} starts", successor_->pid());
+    successor_watch_.emplace(loop_, successor_->fd(), Interest::read,
+                             [this](const Readiness&) { hear_successor(); });
+    successor_timer_.set(Deadline::in(kPatienceWithSuccessor));
+  } catch (const std::exception& error) {
+    finish_upgrade(error.what());
+  }
+}
+
+void Prefork::hear_successor() {
+  switch (successor_->step()) {
+    case Successor::Outcome::pending:
+      return;
+    case Successor::Outcome::relieved:
+      return leave_to_successor();
+    case Successor::Outcome::failed:
+      return finish_upgrade(successor_->problem());
+  }
+}
+
+void Prefork::forget_successor() {
+  successor_timer_.cancel();
+  successor_watch_.reset();
+  successor_.reset();
+}
+
+void Prefork::finish_upgrade(std::string problem) {
+  if (successor_) successor_->signal(SIGKILL);
+  forget_successor();
+  board_->master.reload_result.set("upgrade: " + problem);
+  log_->error("upgrade failed, nothing has changed: {}", problem);
+  if (hooks_.on_upgraded) hooks_.on_upgraded(problem);
+  if (std::exchange(reload_again_, false)) reload();
+}
+
+// The workers give what idles to those of the new master, and look at the doors no more.
+void Prefork::leave_to_successor() {
+  const pid_t pid = successor_->pid();
+  log_->info("process {} has taken over", pid);
+  forget_successor();
+  phase_ = Phase::stopping;
+  tell_manager([&](auto& manager) { manager.main_process(pid); });
+  if (hooks_.on_upgraded) hooks_.on_upgraded({});
+  for (const auto& door : current_->doors) door->listener.disown_name();
+  leave_doors();
+  supervisor_.stop_all(drain_plan(newest().service));
+}
+
+Totals Prefork::totals() const {
+  const proc::ScoreboardView view = proc::view_of(*board_);
+  return {.started = view.started,
+          .requests = view.requests,
+          .bytes = view.bytes,
+          .restarts = view.restarts,
+          .reloads = view.reloads};
+}
+
+void Prefork::show_master() {
+  proc::MasterRow& row = board_->master;
+  const Totals& before = inheritance_.totals;
+  row.pid = ::getpid();
+  row.started = before.started != 0 ? before.started : std::time(nullptr);
+  row.finished_requests = before.requests;
+  row.finished_bytes = before.bytes;
+  row.restarts = before.restarts;
+  row.reloads = before.reloads;
+}
+
+void Prefork::keep_manager_calm() {
+  const auto interval = hooks_.manager.watchdog_interval();
+  if (!interval) return;
+  tell_manager([](auto& manager) { manager.keep_alive(); });
+  manager_timer_.set(Deadline::in(*interval / 2));
+}
+
+// What cannot be told ends no master.
+void Prefork::tell_manager(const std::function<void(proc::Notifier&)>& tell) {
+  try {
+    tell(hooks_.manager);
+  } catch (const std::exception& error) {
+    log_->warn("{}", error.what());
+  }
 }
 
 void Prefork::finish_reload(const std::string& problem) {
@@ -298,6 +429,8 @@ void Prefork::finish_reload(const std::string& problem) {
     log_->error("reload failed, nothing has changed: {}", problem);
   }
   if (hooks_.on_reloaded) hooks_.on_reloaded(problem);
+  tell_manager(
+      [&](auto& manager) { manager.ready(problem.empty() ? "" : "the last reload failed"); });
 }
 
 void Prefork::add_worker() {
@@ -353,9 +486,8 @@ void Prefork::reopen_logs() {
 
 void Prefork::stop_gracefully() {
   if (phase_ == Phase::stopping) return stop_now();
-  phase_ = Phase::stopping;
   log_->info("stopping");
-  leave_doors();
+  begin_to_stop();
   // From here on each worker keeps what it has: one that would take it may be gone already. What is
   // in the channel can still be taken out, and is.
   ::shutdown(handed_over_.right.fd(), SHUT_RD);
@@ -363,9 +495,16 @@ void Prefork::stop_gracefully() {
 }
 
 void Prefork::stop_now() {
-  phase_ = Phase::stopping;
-  leave_doors();
+  begin_to_stop();
   supervisor_.stop_all(stop_now_plan());
+}
+
+void Prefork::begin_to_stop() {
+  if (std::exchange(phase_, Phase::stopping) == Phase::stopping) return;
+  tell_manager([](auto& manager) { manager.stopping(); });
+  if (successor_) successor_->signal(SIGTERM);
+  forget_successor();
+  leave_doors();
 }
 
 // The workers hold copies of their own and close them when they have taken what waits there.

@@ -22,10 +22,12 @@
 #include "ipc/channel.hpp"
 #include "ipc/shared.hpp"
 #include "proc/credentials.hpp"
+#include "proc/notifier.hpp"
 #include "proc/scoreboard.hpp"
 #include "proc/signal_action.hpp"
 #include "proc/signal_source.hpp"
 #include "proc/supervisor.hpp"
+#include "servers/models/inheritance.hpp"
 #include "servers/models/worker.hpp"
 #include "servers/net/address.hpp"
 #include "servers/net/listener.hpp"
@@ -68,6 +70,13 @@ struct Service {
   std::function<void()> prepare_logs{};
 };
 
+// The program that USR2 starts: this one's successor.
+struct NextProgram {
+  std::vector<std::string> argv{};
+  std::vector<std::string> environment{};
+  int pid_file = -1;  // lent: the descriptor that holds the lock; -1: there is none
+};
+
 // What the program learns and decides while its master runs. All run in the master.
 struct Hooks {
   // The service to run with from now on, for HUP. Throws Error: nothing changes, and the reason is
@@ -79,6 +88,16 @@ struct Hooks {
 
   // A reload is over: why it failed, or empty. Must not throw.
   std::function<void(const std::string& problem)> on_reloaded{};
+
+  // For USR2, which is refused without it. Throws Error: as for reload.
+  std::function<NextProgram()> upgrade{};
+
+  // An upgrade is over: why it failed, or empty: the pid file and what else there is one of on the
+  // system are the new program's. Must not throw.
+  std::function<void(const std::string& problem)> on_upgraded{};
+
+  // How a service manager is kept informed, sd_notify(3), and its watchdog quiet.
+  proc::Notifier manager{};
 };
 
 // The master. It forks the workers, replaces those that die, and reloads without losing a
@@ -88,11 +107,19 @@ struct Hooks {
 // dies, its workers are killed.
 //
 // Signals: HUP reload, TERM and QUIT stop gracefully (a second one, or INT: at once), USR1 reopen
-// logs, TTIN and TTOU one worker more or fewer, WINCH drain the workers and stay (HUP brings new
-// ones). As PID 1 it reaps adopted orphans.
+// logs, USR2 upgrade, TTIN and TTOU one worker more or fewer, WINCH drain the workers and stay (HUP
+// brings new ones). As PID 1 it reaps adopted orphans.
+//
+// An upgrade starts another program, which gets the listening sockets and that channel. When its
+// first workers are ready these drain, and this master ends; until then it serves, and if the other
+// one ends, declines or is not ready within a minute, nothing has changed. If this master dies
+// meanwhile, the other one goes on. Process 1 cannot be succeeded so, and refuses.
 class Prefork {
  public:
-  Prefork(Service service, Hooks hooks);
+  // What it does not inherit, it opens. The predecessor, if there is one, outlives this object, is
+  // told when the first workers are ready, and is not told if none of them could start.
+  Prefork(Service service, Hooks hooks, Inheritance inheritance = {},
+          Predecessor* predecessor = nullptr);
 
   // Listens and serves until it is told to stop. Returns the exit code: 0; or 1 when no worker
   // could start, with the reason in the log. Throws Error when it cannot listen. Call it once, in a
@@ -117,8 +144,18 @@ class Prefork {
 
   void obey(const proc::SignalInfo& signal);
   void reload();
+  void upgrade();
+  void hear_successor();
+  void finish_upgrade(std::string problem);
+  void take_over();
+  void leave_to_successor();
+  void forget_successor();
+  Totals totals() const;
+  void keep_manager_calm();
+  void tell_manager(const std::function<void(proc::Notifier&)>& tell);
   void start(std::shared_ptr<Generation> next);
-  std::shared_ptr<Generation> open(Service service) const;
+  std::shared_ptr<Generation> open(Service service);
+  std::optional<net::Listener> inherited(const net::Address& asked);
   void finish_reload(const std::string& result);
   void add_worker();
   void retire_worker();
@@ -126,6 +163,7 @@ class Prefork {
   void leave_work();
   void open_log();
   void reopen_logs();
+  void begin_to_stop();
   void stop_gracefully();
   void stop_now();
   void leave_doors();
@@ -135,6 +173,7 @@ class Prefork {
   void on_generation_ready();
   void on_generation_failed(const std::string& reason);
   void show(const proc::SupervisorEvent& event);
+  void show_master();
 
   proc::ChildSpec worker_spec(const std::shared_ptr<Generation>& generation);
   int be_worker(Generation& generation, proc::ChildContext& context);
@@ -143,6 +182,8 @@ class Prefork {
 
   proc::ScopedSignalAction no_sigpipe_;  // whoever reads the logs may leave
   Hooks hooks_;
+  Inheritance inheritance_;  // what no generation has asked for yet
+  Predecessor* predecessor_;
   std::shared_ptr<Generation> current_;  // what serves; null before the first workers are ready
   std::shared_ptr<Generation> next_;     // what is starting
   std::shared_ptr<spdlog::logger> log_;
@@ -153,6 +194,10 @@ class Prefork {
   UniqueFd successor_bell_;  // an eventfd: a worker asks to be recycled
   ipc::Shared<proc::Scoreboard> board_;
   Loop loop_;
+  Loop::Timer manager_timer_;
+  std::optional<Successor> successor_;
+  std::optional<Loop::Watch> successor_watch_;
+  Loop::Timer successor_timer_;
   proc::SignalSource signals_;
   proc::Supervisor supervisor_;
 };

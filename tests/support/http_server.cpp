@@ -21,7 +21,7 @@ constexpr auto kErrorFile = "stderr";
 
 std::vector<std::string> command_line(const HttpServerSetup& setup,
                                       const std::filesystem::path& root) {
-  std::vector<std::string> argv{httpd_program()};
+  std::vector<std::string> argv{setup.program};
   for (const std::string& address : setup.listen) argv.insert(argv.end(), {"--listen", address});
   if (!setup.built_in_site) argv.insert(argv.end(), {"--root", root});
   argv.insert(argv.end(), setup.arguments.begin(), setup.arguments.end());

@@ -26,6 +26,7 @@ namespace procpool::test {
 const std::string& httpd_program();
 
 struct HttpServerSetup {
+  std::string program = httpd_program();
   std::vector<std::string> arguments{};
   std::vector<std::string> listen{"127.0.0.1:0"};  // one --listen each
   bool built_in_site = false;                      // no --root

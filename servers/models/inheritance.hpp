@@ -1,0 +1,107 @@
+// What a master leaves to the program that succeeds it: its sockets, and what it has counted.
+//
+//   Successor next{argv, environment, inheritance};   // the old master: starts the program
+//   auto old = Predecessor::of_this_process();        // there, at the top of main
+//   if (old) inheritance = old->take();
+//   ... serves ...  old->relieve();                   // the old master's next.await() hears of it
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ipc/base/deadline.hpp"
+#include "ipc/base/process_id.hpp"
+#include "ipc/base/unique_fd.hpp"
+#include "ipc/channel.hpp"
+#include "servers/net/address.hpp"
+#include "servers/net/listener.hpp"
+
+namespace procpool::models {
+
+// What the workers have done so far, of all masters.
+struct Totals {
+  std::time_t started = 0;
+  std::uint64_t requests = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t restarts = 0;
+  std::uint64_t reloads = 0;
+};
+
+// Owns what a master begins with instead of making it. A value to move.
+struct Inheritance {
+  struct Socket {
+    net::Address asked;  // as the configuration has it: port 0 may stand for the socket's own
+    net::Listener listener;
+  };
+  std::vector<Socket> sockets{};
+  std::optional<ipc::ChannelPair> handed_over{};  // idle connections on their way between workers
+  UniqueFd pid_file{};                            // the open file that holds the lock
+  Totals totals{};
+};
+
+// What a successor is sent; lent.
+struct Estate {
+  struct Socket {
+    net::Address asked;
+    int fd;
+  };
+  std::vector<Socket> sockets{};
+  const ipc::ChannelPair& handed_over;
+  int pid_file = -1;  // -1: none
+  Totals totals{};
+};
+
+// The old master's side. The program is started detached, with the environment and one descriptor
+// more; it may be another version of this one: what it is sent are lines of text, of which it
+// passes over those that it does not know. For one thread. Destroyed, the successor goes on alone.
+class Successor {
+ public:
+  // Throws Error: the program cannot be started.
+  Successor(const std::vector<std::string>& argv, std::vector<std::string> environment,
+            const Estate& estate);
+
+  pid_t pid() const noexcept { return process_.pid; }
+  int fd() const noexcept { return channel_.fd(); }  // readable when it has something to say
+
+  enum class Outcome { pending, relieved, failed };
+  // What it says: never blocks. It has failed also when it has ended without a word.
+  Outcome step();
+  const std::string& problem() const noexcept { return problem_; }  // why it has failed
+
+  void signal(int signal_number) const;  // nothing, if it has ended
+
+ private:
+  ipc::Channel channel_;
+  ProcessId process_;
+  UniqueFd pidfd_;
+  std::string problem_;
+};
+
+// The new master's side. For one thread; after fork of no use.
+class Predecessor {
+ public:
+  // Set in this process's environment by a Successor, and removed from there. Nullopt: it was
+  // started by somebody else. Throws Error: the variable makes no sense.
+  static std::optional<Predecessor> of_this_process();
+
+  // Everything, once. The names of Unix sockets stay the old master's until relieve(). Throws
+  // Error: it ended half-way, or sends what cannot be meant.
+  Inheritance take();
+
+  // From here on the old master only drains. False: it is gone already, which is as good.
+  bool relieve();
+
+  // This process will not take over, and why.
+  void decline(std::string_view problem);
+
+ private:
+  explicit Predecessor(ipc::Channel channel) noexcept : channel_{std::move(channel)} {}
+
+  ipc::Channel channel_;
+};
+
+}  // namespace procpool::models
