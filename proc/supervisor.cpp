@@ -374,7 +374,7 @@ void Supervisor::settle() {
 void Supervisor::continue_renewal() {
   if (!renewal_) return;
   Child& old = renewal_->old;
-  Child& successor = renewal_->successor;
+  const Child& successor = renewal_->successor;
   if (successor.state == ChildState::running && !old.is_leaving())
     stop_for_good(old, renewal_->retire_old);
   const auto is_going = [](const Child& child) {

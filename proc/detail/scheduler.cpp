@@ -24,7 +24,9 @@ constexpr int kTurnsBetween = 64;
 }  // namespace
 
 Scheduler::Scheduler(std::unique_ptr<Transport> transport, std::vector<ExceptionType> exceptions)
-    : transport_{std::move(transport)}, exceptions_{std::move(exceptions)}, owner_{::getpid()} {}
+    : transport_{std::move(transport)},
+      exceptions_{std::move(exceptions)},  // NOLINT(bugprone-throw-keyword-missing): a list
+      owner_{::getpid()} {}
 
 Scheduler::~Scheduler() {
   if (is_usable()) terminate();

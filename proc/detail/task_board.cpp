@@ -74,6 +74,10 @@ const TaskBoard::Size& TaskBoard::size() const noexcept {
   return header_->size;
 }
 
+WorkerArea& TaskBoard::area(std::uint32_t worker) const noexcept {
+  return areas_[worker];
+}
+
 std::span<std::byte> TaskBoard::ring(std::uint32_t worker) const noexcept {
   return {rings_ + worker * kRingSize, kRingSize};
 }

@@ -74,7 +74,7 @@ class TaskBoard {
 
   const Size& size() const noexcept;
   TaskRecord& record(std::uint32_t index) const noexcept { return records_[index]; }
-  WorkerArea& area(std::uint32_t worker) const noexcept { return areas_[worker]; }
+  WorkerArea& area(std::uint32_t worker) const noexcept;
   std::span<std::byte> ring(std::uint32_t worker) const noexcept;
 
   // Master. The record is its own until put_up(), and again when withdraw() has said true or
