@@ -31,6 +31,11 @@ struct ChildSpec {
   // The child closes every descriptor but 0, 1, 2, its context's, and options.keep_only (unset:
   // none).
   ChildOptions options{};
+
+  // Runs in the supervisor before each fork, with what the process will start with and its slot: it
+  // can have something of its own. The text of an Error is the reason why it did not start.
+  std::function<void(ChildOptions& options, int slot)> before_fork{};
+
   std::chrono::milliseconds ready_within{10'000};
   RestartPolicy restart{};  // how soon, and how often
   RestartType restart_type = RestartType::permanent;

@@ -201,6 +201,7 @@ void Supervisor::fork_child(Child& child) {
   auto& keep = options.keep_only ? *options.keep_only : options.keep_only.emplace();
   keep.push_back(writer.fd());
   keep.push_back(life.fd());
+  if (child.spec.before_fork) child.spec.before_fork(options, child.slot);
 
   Process process =
       Process::fork([&] { return run_child(child, std::move(writer), life.fd()); }, options);

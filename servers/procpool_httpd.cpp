@@ -97,6 +97,7 @@ models::Service make_service(const http::Options& options) {
     service.listen.push_back(net::Address::parse(text));
   service.workers =
       options.workers != 0 ? options.workers : static_cast<unsigned>(proc::available_cpus());
+  service.accept = options.accept;
   service.max_connections = options.max_connections;
   service.graceful_timeout = options.graceful_timeout;
   if (options.timeout.count() != 0) service.hung_after = options.timeout;

@@ -187,6 +187,17 @@ std::string set_workers(Options& options, const Values& values) {
   return parse_number(values.back(), 1u, Options::kMaxWorkers, options.workers);
 }
 
+std::string set_accept(Options& options, const Values& values) {
+  const auto& all = models::kAcceptStrategies;
+  const auto named = std::find_if(all.begin(), all.end(), [&](models::AcceptStrategy strategy) {
+    return name_of(strategy) == values.back();
+  });
+  if (named == all.end())
+    return "must be shared, reuseport, lock or pass, not \"" + values.back() + "\"";
+  options.accept = *named;
+  return {};
+}
+
 template <auto member>
 std::string set_duration(Options& options, const Values& values) {
   constexpr double kShortest = 0.001;
@@ -229,6 +240,8 @@ std::string set_size(Options& options, const Values& values) {
 constexpr Setting<Options> kSettings[] = {
     {"workers", "N|auto", "worker processes; auto (default): one for each usable CPU",
      Kind::integer_or_text, set_workers},
+    {"accept", "shared|reuseport|lock|pass", "how workers come by connections (shared)", Kind::text,
+     set_accept},
     {"listen", "ADDR:PORT",
      "where to listen (127.0.0.1:8080), also [ADDR6]:PORT, unix:PATH; repeatable", Kind::texts,
      set_listen},

@@ -18,6 +18,7 @@
 #include "ipc/base/error.hpp"
 #include "proc/credentials.hpp"
 #include "servers/http/site_settings.hpp"
+#include "servers/models/accept_strategy.hpp"
 
 namespace procpool::http {
 
@@ -37,6 +38,7 @@ struct Options {
   static constexpr unsigned kMaxWorkers = 256;
 
   unsigned workers = 0;  // 0: auto, one for each CPU that the process may use
+  models::AcceptStrategy accept = models::AcceptStrategy::shared;
   std::vector<std::string> listen{"127.0.0.1:8080"};  // ADDR:PORT, [ADDR6]:PORT or unix:PATH
   SiteSettings site;                                  // what is served, but for
   std::vector<PathSettings> paths;                    // these paths,

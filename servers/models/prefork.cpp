@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "ipc/base/error.hpp"
+#include "servers/models/detail/distributor.hpp"
 
 namespace procpool::models {
 namespace {
@@ -66,6 +67,12 @@ std::string wear_of(const proc::WorkerSlot& slot) {
   return "has answered " + std::to_string(slot.requests) + " requests";
 }
 
+// Its process is gone.
+bool is_over(const proc::SupervisorEvent& event) {
+  return event.slot >= 0 && (event.kind == Kind::exited || event.kind == Kind::ended ||
+                             event.kind == Kind::start_failed);
+}
+
 proc::Escalation drain_plan(const Service& service) {
   return {
       {SIGQUIT, service.graceful_timeout}, {SIGINT, kPatienceWithStop}, {SIGKILL, proc::kForever}};
@@ -91,8 +98,6 @@ Prefork::Prefork(Service service, Hooks hooks, Inheritance inheritance, Predeces
       hooks_{std::move(hooks)},
       inheritance_{std::move(inheritance)},
       predecessor_{predecessor},
-      next_{open(std::move(service))},
-      log_{next_->service.make_logger()},
       handed_over_{inheritance_.handed_over ? *std::move(inheritance_.handed_over)
                                             : ipc::make_channel()},
       successor_bell_{make_bell()},
@@ -101,7 +106,12 @@ Prefork::Prefork(Service service, Hooks hooks, Inheritance inheritance, Predeces
       signals_{{SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH,
                 SIGCHLD}},
       supervisor_{[this](const proc::SupervisorEvent& event) { on_event(event); },
-                  static_cast<int>(proc::Scoreboard::kSlots)} {}
+                  static_cast<int>(proc::Scoreboard::kSlots)} {
+  next_ = open(std::move(service));
+  log_ = next_->service.make_logger();
+}
+
+Prefork::~Prefork() = default;
 
 int Prefork::run() {
   const Loop::Watch signal_watch{loop_, signals_.fd(), Interest::read, [this](const Readiness&) {
@@ -171,48 +181,66 @@ void Prefork::reload() {
 std::shared_ptr<Prefork::Generation> Prefork::open(Service service) {
   if (service.prepare_logs) service.prepare_logs();
   auto generation = std::make_shared<Generation>();
-  const Deadline patience = current_ ? Deadline::now() : Deadline::in(kPatienceWithPredecessor);
+  const std::size_t wanted = distributor(service.accept).sockets_for(service.workers);
   for (const net::Address& address : service.listen) {
-    std::shared_ptr<Door> door;
-    if (current_) {
-      const auto open_already =
-          std::ranges::find(current_->doors, address, [](const auto& d) { return d->asked; });
-      if (open_already != current_->doors.end() && (*open_already)->listener.has_its_name()) {
-        door = *open_already;
-      }
-    }
-    if (!door) {
-      auto listener = inherited(address);
-      if (!listener) listener = listen_on(address, patience);
-      door = std::make_shared<Door>(Door{address, *std::move(listener)});
-    }
-    generation->doors.push_back(std::move(door));
+    const auto& door = generation->doors.emplace_back(open_door(address, generation->doors));
+    while (!address.is_unix() && door->sockets.size() < wanted)
+      door->sockets.push_back(door->sockets.front().open_beside());
+    auto& sockets = generation->sockets.emplace_back();
+    for (net::Listener& socket : door->sockets) sockets.push_back(&socket);
   }
   generation->service = std::move(service);
   return generation;
 }
 
-std::optional<net::Listener> Prefork::inherited(const net::Address& asked) {
+std::shared_ptr<Prefork::Door> Prefork::open_door(const net::Address& address,
+                                                  const std::vector<std::shared_ptr<Door>>& taken) {
+  const auto fits = [&](const std::shared_ptr<Door>& door) {
+    return door->asked == address && door->has_its_name() && !std::ranges::count(taken, door);
+  };
+  if (current_) {
+    const auto open_already = std::ranges::find_if(current_->doors, fits);
+    if (open_already != current_->doors.end()) return *open_already;
+  }
+  const Deadline patience = current_ ? Deadline::now() : Deadline::in(kPatienceWithPredecessor);
+  auto door = std::make_shared<Door>(Door{.asked = address, .sockets = inherited(address)});
+  if (door->sockets.empty()) door->sockets.push_back(listen_on(address, patience));
+  return door;
+}
+
+// All of one group, or one. Port 0 may be asked for twice, and stands for two.
+std::deque<net::Listener> Prefork::inherited(const net::Address& asked) {
+  std::deque<net::Listener> found;
   auto& sockets = inheritance_.sockets;
-  const auto found = std::ranges::find_if(sockets, [&](const Inheritance::Socket& socket) {
-    return socket.asked == asked && socket.listener.has_its_name();
-  });
-  if (found == sockets.end()) return std::nullopt;
-  net::Listener listener = std::move(found->listener);
-  sockets.erase(found);
-  return listener;
+  for (auto socket = sockets.begin(); socket != sockets.end();) {
+    const net::Listener& listener = socket->listener;
+    const bool of_group = found.empty() || listener.address() == found.front().address();
+    if (socket->asked == asked && listener.has_its_name() && of_group) {
+      found.push_back(std::move(socket->listener));
+      socket = sockets.erase(socket);
+    } else {
+      ++socket;
+    }
+  }
+  return found;
+}
+
+void Prefork::Door::close() {
+  for (net::Listener& socket : sockets) socket.close();
 }
 
 void Prefork::start(std::shared_ptr<Generation> next) {
   next_ = std::move(next);
   const Service& old = current_ ? current_->service : next_->service;
   std::vector<proc::ChildSpec> workers(next_->service.workers, worker_spec(next_));
-  supervisor_.start_generation(std::move(workers), drain_plan(old));
+  next_->number = supervisor_.start_generation(std::move(workers), drain_plan(old));
 }
 
 proc::ChildSpec Prefork::worker_spec(const std::shared_ptr<Generation>& generation) {
   std::vector<int> keep{handed_over_.left.fd(), handed_over_.right.fd(), successor_bell_.fd()};
-  for (const auto& door : generation->doors) keep.push_back(door->listener.fd());
+  for (const auto& door : generation->sockets) {
+    for (const net::Listener* socket : door) keep.push_back(socket->fd());
+  }
   return {.name = "worker",
           .body = [this, generation](
                       proc::ChildContext& context) { return be_worker(*generation, context); },
@@ -221,6 +249,12 @@ proc::ChildSpec Prefork::worker_spec(const std::shared_ptr<Generation>& generati
                       .credentials = generation->service.run_as,
                       .keep_only = std::move(keep),
                       .blocked_signals = Worker::signals()},
+          .before_fork =
+              [this, generation](proc::ChildOptions& options, int slot) {
+                for (const auto& [strategy, any] : distributors_) any->forget(slot);
+                const auto more = distributor(generation->service.accept).equip(slot);
+                options.keep_only->insert(options.keep_only->end(), more.begin(), more.end());
+              },
           .alive_within = generation->service.hung_after,
           .stop = abort_plan()};
 }
@@ -228,7 +262,12 @@ proc::ChildSpec Prefork::worker_spec(const std::shared_ptr<Generation>& generati
 // In the child. Of the parent's objects only what worker_spec keeps has a descriptor left.
 int Prefork::be_worker(Generation& generation, proc::ChildContext& context) {
   const Service& service = generation.service;
-  Worker::Parts parts{.listeners = {},
+  Worker::Parts parts{.doors = generation.sockets,
+                      .make_acceptor =
+                          [&](Loop& loop, detail::Intake& intake) {
+                            return distributor(service.accept)
+                                .make_acceptor(context.slot(), generation.sockets, loop, intake);
+                          },
                       .give = handed_over_.left,
                       .take = handed_over_.right,
                       .board = *board_,
@@ -241,13 +280,54 @@ int Prefork::be_worker(Generation& generation, proc::ChildContext& context) {
                       .max_requests = requests_of_one_worker(service),
                       .max_rss = service.max_rss,
                       .successor_bell = successor_bell_.fd()};
-  for (const auto& door : generation.doors) parts.listeners.push_back(&door->listener);
   return Worker{std::move(parts)}.run(service.make_handler, context);
+}
+
+// One of each strategy, for the generations that have it.
+detail::Distributor& Prefork::distributor(AcceptStrategy strategy) {
+  auto& made = distributors_[strategy];
+  if (!made) {
+    made = detail::make_distributor(
+        strategy, {.loop = loop_,
+                   .board = *board_,
+                   .any_worker = handed_over_.left,
+                   .complain = [this](const std::string& problem) { log_->error("{}", problem); }});
+  }
+  return *made;
+}
+
+// Unless another worker has it already.
+void Prefork::leave_slot(int slot) {
+  const auto children = supervisor_.children();
+  if (std::ranges::count(children, slot, &proc::ChildView::slot) != 0) return;
+  for (const auto& [strategy, any] : distributors_) any->forget(slot);
+}
+
+// Tells each strategy who takes connections from now on. Whether the workers have to look again.
+bool Prefork::distribute() {
+  if (!current_ || phase_ == Phase::stopping) return false;
+  std::vector<int> ready;
+  for (const proc::ChildView& child : supervisor_.children()) {
+    if (child.generation == current_->number && child.state == proc::ChildState::running)
+      ready.push_back(child.slot);
+  }
+  bool look_again = false;
+  for (const auto& [strategy, its_distributor] : distributors_) {
+    const bool in_use = strategy == current_->service.accept;
+    look_again |= in_use ? its_distributor->serve_with(ready, current_->sockets)
+                         : its_distributor->serve_with({}, {});
+  }
+  return look_again;
 }
 
 void Prefork::on_event(const proc::SupervisorEvent& event) {
   show(event);
   follow(event);
+  if (is_over(event)) leave_slot(event.slot);
+  // One that is gone may have been woken for a connection that it did not take, and nobody else was
+  // woken for that one.
+  const bool look_again = is_over(event) || event.kind == Kind::unresponsive;
+  if (distribute() || look_again) supervisor_.signal_children(SIGUSR2);
   recycle_one();
 }
 
@@ -272,20 +352,18 @@ void Prefork::follow(const proc::SupervisorEvent& event) {
     default:
       log_->debug("{}", event.text());
   }
-  // It may have been woken for a connection that it did not take, and nobody else was woken for
-  // that one.
-  if (event.kind == Kind::unresponsive || event.kind == Kind::exited || event.kind == Kind::ended)
-    supervisor_.signal_children(SIGUSR2);
 }
 
 void Prefork::on_generation_ready() {
   const std::shared_ptr<Generation> old = std::exchange(current_, std::exchange(next_, nullptr));
   board_->master.generation = supervisor_.generation();
   if (phase_ == Phase::stopping) return leave_doors();
+  const bool more_sockets = listen_at_all_doors();
+  if (distribute() || more_sockets) supervisor_.signal_children(SIGUSR2);
   if (!old) {
     phase_ = Phase::serving;
     std::vector<net::Address> addresses;
-    for (const auto& door : current_->doors) addresses.push_back(door->listener.address());
+    for (const auto& door : current_->doors) addresses.push_back(door->address());
     log_->info("serving with {} workers", current_->service.workers);
     if (hooks_.on_serving) hooks_.on_serving(addresses);
     if (predecessor_ != nullptr) take_over();
@@ -294,11 +372,29 @@ void Prefork::on_generation_ready() {
     // The old workers still hold their copies, take what waits there, and close them: then it is
     // refused.
     for (const auto& door : old->doors) {
-      if (std::ranges::find(current_->doors, door) == current_->doors.end()) door->listener.close();
+      if (std::ranges::find(current_->doors, door) == current_->doors.end()) door->close();
     }
     finish_reload({});
   }
   if (std::exchange(reload_again_, false)) reload();
+}
+
+// A socket of a group gets connections only when there are workers who take them. Whether there are
+// new ones.
+bool Prefork::listen_at_all_doors() {
+  bool more = false;
+  for (const auto& door : current_->sockets) {
+    for (net::Listener* socket : door) {
+      if (socket->is_listening()) continue;
+      try {
+        socket->listen();
+        more = true;
+      } catch (const Error& error) {  // the others of its group have its share
+        log_->error("{}", error.what());
+      }
+    }
+  }
+  return more;
 }
 
 void Prefork::on_generation_failed(const std::string& reason) {
@@ -317,7 +413,9 @@ void Prefork::on_generation_failed(const std::string& reason) {
 // The last step of an upgrade, in the new master: what was inherited is its own from here on, and
 // what it has no use for goes.
 void Prefork::take_over() {
-  for (const auto& door : current_->doors) door->listener.own_name();
+  for (const auto& door : current_->doors) {
+    for (net::Listener& socket : door->sockets) socket.own_name();
+  }
   for (Inheritance::Socket& socket : inheritance_.sockets) socket.listener.own_name();
   inheritance_.sockets.clear();
   if (predecessor_->relieve()) log_->info("the old server is relieved");
@@ -330,8 +428,11 @@ void Prefork::upgrade() {
     if (!hooks_.upgrade) throw Error{"upgrade", "this program", "has no successor"};
     const NextProgram next = hooks_.upgrade();
     Estate estate{.handed_over = handed_over_, .pid_file = next.pid_file, .totals = totals()};
-    for (const auto& door : current_->doors)
-      estate.sockets.push_back({door->asked, door->listener.fd()});
+    for (const auto& door : current_->doors) {
+      for (const net::Listener& socket : door->sockets) {
+        if (socket.is_listening()) estate.sockets.push_back({door->asked, socket.fd()});
+      }
+    }
     successor_.emplace(next.argv, next.environment, estate);
     log_->info("upgrading: process {} starts", successor_->pid());
     successor_watch_.emplace(loop_, successor_->fd(), Interest::read,
@@ -376,7 +477,9 @@ void Prefork::leave_to_successor() {
   phase_ = Phase::stopping;
   tell_manager([&](auto& manager) { manager.main_process(pid); });
   if (hooks_.on_upgraded) hooks_.on_upgraded({});
-  for (const auto& door : current_->doors) door->listener.disown_name();
+  for (const auto& door : current_->doors) {
+    for (net::Listener& socket : door->sockets) socket.disown_name();
+  }
   leave_doors();
   supervisor_.stop_all(drain_plan(newest().service));
 }
@@ -509,9 +612,10 @@ void Prefork::begin_to_stop() {
 
 // The workers hold copies of their own and close them when they have taken what waits there.
 void Prefork::leave_doors() {
+  for (const auto& [strategy, any] : distributors_) any->stop();
   for (const auto& generation : {current_, next_}) {
     if (!generation) continue;
-    for (const auto& door : generation->doors) door->listener.close();
+    for (const auto& door : generation->doors) door->close();
   }
 }
 

@@ -9,7 +9,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +29,7 @@
 #include "proc/signal_action.hpp"
 #include "proc/signal_source.hpp"
 #include "proc/supervisor.hpp"
+#include "servers/models/accept_strategy.hpp"
 #include "servers/models/inheritance.hpp"
 #include "servers/models/worker.hpp"
 #include "servers/net/address.hpp"
@@ -34,10 +37,15 @@
 
 namespace procpool::models {
 
+namespace detail {
+class Distributor;
+}
+
 // What one generation of workers runs with. A value: a reload makes a new one.
 struct Service {
   std::vector<net::Address> listen{};
   unsigned workers = 1;
+  AcceptStrategy accept = AcceptStrategy::shared;
   unsigned max_connections = 4096;  // open at once, in each worker
   std::chrono::milliseconds graceful_timeout{30'000};
 
@@ -120,6 +128,7 @@ class Prefork {
   // told when the first workers are ready, and is not told if none of them could start.
   Prefork(Service service, Hooks hooks, Inheritance inheritance = {},
           Predecessor* predecessor = nullptr);
+  ~Prefork();
 
   // Listens and serves until it is told to stop. Returns the exit code: 0; or 1 when no worker
   // could start, with the reason in the log. Throws Error when it cannot listen. Call it once, in a
@@ -129,17 +138,24 @@ class Prefork {
  private:
   enum class Phase { starting, serving, stopping };
 
-  // A listening socket and what was asked for: the two differ when the kernel chose the port.
+  // What was asked for, and the sockets that listen there: the two differ when the kernel chose the
+  // port.
   struct Door {
     net::Address asked;
-    net::Listener listener;
+    std::deque<net::Listener> sockets;  // which stay where they are
+
+    const net::Address& address() const { return sockets.front().address(); }
+    bool has_its_name() const { return sockets.front().has_its_name(); }
+    void close();
   };
 
   // A service with its doors. Workers of a generation are restarted with what it began with, even
   // while the next one is starting; a door that both have is the same door.
   struct Generation {
+    int number = 0;  // the supervisor's
     Service service;
     std::vector<std::shared_ptr<Door>> doors;
+    std::vector<std::vector<net::Listener*>> sockets;  // of each door, which may get more later
   };
 
   void obey(const proc::SignalInfo& signal);
@@ -155,7 +171,9 @@ class Prefork {
   void tell_manager(const std::function<void(proc::Notifier&)>& tell);
   void start(std::shared_ptr<Generation> next);
   std::shared_ptr<Generation> open(Service service);
-  std::optional<net::Listener> inherited(const net::Address& asked);
+  std::shared_ptr<Door> open_door(const net::Address& address,
+                                  const std::vector<std::shared_ptr<Door>>& taken);
+  std::deque<net::Listener> inherited(const net::Address& asked);
   void finish_reload(const std::string& result);
   void add_worker();
   void retire_worker();
@@ -167,6 +185,10 @@ class Prefork {
   void stop_gracefully();
   void stop_now();
   void leave_doors();
+  bool listen_at_all_doors();
+  detail::Distributor& distributor(AcceptStrategy strategy);
+  void leave_slot(int slot);
+  bool distribute();
 
   void on_event(const proc::SupervisorEvent& event);
   void follow(const proc::SupervisorEvent& event);
@@ -198,6 +220,7 @@ class Prefork {
   std::optional<Successor> successor_;
   std::optional<Loop::Watch> successor_watch_;
   Loop::Timer successor_timer_;
+  std::map<AcceptStrategy, std::unique_ptr<detail::Distributor>> distributors_;
   proc::SignalSource signals_;
   proc::Supervisor supervisor_;
 };

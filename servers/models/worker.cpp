@@ -4,20 +4,20 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <exception>
-#include <limits>
 #include <string>
 #include <utility>
-#include <variant>
 
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
+#include "servers/models/detail/acceptor.hpp"
+#include "servers/models/detail/intake.hpp"
+#include "servers/models/detail/listener_acceptor.hpp"
 
 namespace procpool::models {
 namespace {
@@ -25,8 +25,7 @@ namespace {
 using namespace std::chrono_literals;
 
 // Taken at one wake-up; the rest wakes a sibling, so that no worker swallows a burst alone.
-constexpr std::size_t kAcceptAtOnce = 8;
-constexpr std::size_t kRefuseAtOnce = 64;
+constexpr std::size_t kTakeAtOnce = 8;
 
 // A shortage of descriptors or memory ends without an event that could be waited for.
 constexpr auto kPauseWhenShort = 100ms;
@@ -47,10 +46,6 @@ std::uint64_t resident_bytes(int statm_fd) noexcept {
   char* rest = nullptr;
   std::strtoull(text.data(), &rest, 10);
   return std::strtoull(rest, nullptr, 10) * page_size;
-}
-
-UniqueFd open_spare() {
-  return UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
 }
 
 std::string text_of(std::exception_ptr error) {
@@ -76,8 +71,15 @@ Worker::Worker(Parts parts)
       log_{parts_.make_logger()},
       no_sigpipe_{SIGPIPE, SIG_IGN},
       signals_{signals()},
+      intake_{std::make_unique<detail::Intake>(
+          detail::Intake::Uses{
+              .begin = [this](UniqueFd socket) { begin_connection(std::move(socket)); },
+              .room = [this] { return room(); },
+              .pause = [this] { pause_for_lack(); },
+              .complain = [this](const std::string& problem) { log().error("{}", problem); }},
+          parts_.refusal)},
+      acceptor_{parts_.make_acceptor(loop_, *intake_)},
       look_again_{loop_, [this] { look_again(); }},
-      spare_{open_spare()},
       try_leaving_{loop_, [this] { send_leaving(); }},
       connections_{[this](std::exception_ptr error) {
         log().error("a connection ended by an exception: {}", text_of(error));
@@ -85,6 +87,8 @@ Worker::Worker(Parts parts)
   parts_.slot.reset_counters();
   if (parts_.open_crash_log) crash_report_.emplace(parts_.open_crash_log());
 }
+
+Worker::~Worker() = default;
 
 int Worker::run(const MakeHandler& make_handler, proc::ChildContext& context) {
   if (parts_.max_rss != 0) {
@@ -124,10 +128,12 @@ void Worker::end_turn() {
   slot().connections.store(connections_.size(), std::memory_order_relaxed);
   if (draining_) {
     ended_ = ended_ || (connections_.size() == 0 && leaving_.empty());
-  } else if (full() && !accepting_.empty()) {
-    leave_listeners_to_siblings();
-  } else if (!full() && accepting_.empty() && look_again_.deadline().is_never()) {
-    watch_listeners();
+  } else if (full() && accepting_) {
+    accepting_ = false;
+    acceptor_->step_aside();
+  } else if (!full() && !accepting_ && look_again_.deadline().is_never()) {
+    accepting_ = true;
+    acceptor_->open();
   }
   if (!draining_ && slot().wear == proc::Wear::none) {
     slot().wear = look_for_wear();
@@ -165,103 +171,37 @@ void Worker::obey(int signal_number) {
   }
 }
 
-// Adding a descriptor to epoll reports what waits there already: so this is also how a worker looks
-// again.
+// Adding a descriptor to epoll reports what waits there already.
 void Worker::look_again() {
   look_again_.cancel();
   taking_.reset();
   taking_ = std::make_unique<Loop::Watch>(loop_, parts_.take.fd(), Interest::read_exclusive,
                                           [this](const Readiness&) { take_handed_over(); });
-  accepting_.clear();
-  if (!full()) watch_listeners();
-}
-
-void Worker::watch_listeners() {
-  for (const net::Listener* listener : parts_.listeners) {
-    accepting_.push_back(std::make_unique<Loop::Watch>(
-        loop_, listener->fd(), Interest::read_exclusive, [this, listener](const Readiness&) {
-          accept_from(*listener, std::min(kAcceptAtOnce, room()));
-        }));
-  }
-}
-
-// One more, beyond the limit, is taken from each: this worker alone may have been woken for it, and
-// nobody would wake a sibling.
-void Worker::leave_listeners_to_siblings() {
-  accepting_.clear();
-  for (const net::Listener* listener : parts_.listeners) accept_from(*listener, 1);
-}
-
-void Worker::accept_from(const net::Listener& listener, std::size_t at_most) {
-  for (std::size_t accepted = 0; accepted < at_most; ++accepted) {
-    auto result = listener.try_accept();
-    if (auto* socket = std::get_if<UniqueFd>(&result)) {
-      begin_connection(std::move(*socket));
-      continue;
-    }
-    const int error = std::get<int>(result);
-    if (error == EAGAIN || error == EWOULDBLOCK) return;
-    if (!std::exchange(refused_for_lack_, true)) {
-      log().error("accept on {}: {}; refusing connections until that ends",
-                  listener.address().text(), error_text(error));
-    }
-    if (error == EMFILE || error == ENFILE) refuse_some(listener);
-    return pause_for_lack();
-  }
-}
-
-// Closing the reserve makes room for one client at a time: each learns what is wrong instead of
-// hanging in the queue. What it has sent is read first, because closing over unread data resets the
-// connection, and the reset can overtake the answer.
-void Worker::refuse_some(const net::Listener& listener) {
-  std::array<char, 4096> unread;
-  spare_.reset();
-  for (std::size_t refused = 0; refused < kRefuseAtOnce; ++refused) {
-    auto result = listener.try_accept();
-    const auto* socket = std::get_if<UniqueFd>(&result);
-    if (socket == nullptr) break;
-    while (::recv(socket->fd(), unread.data(), unread.size(), MSG_DONTWAIT) ==
-           static_cast<ssize_t>(unread.size())) {
-    }
-    ::send(socket->fd(), parts_.refusal.data(), parts_.refusal.size(), MSG_NOSIGNAL);
-    ::shutdown(socket->fd(), SHUT_WR);
-  }
-  spare_ = open_spare();
+  accepting_ = !full();
+  if (accepting_) acceptor_->open();
 }
 
 void Worker::pause_for_lack() {
-  accepting_.clear();
+  accepting_ = false;
+  acceptor_->close();
   taking_.reset();
   if (!draining_) look_again_.set(Deadline::in(kPauseWhenShort));
 }
 
 void Worker::take_handed_over() {
-  for (std::size_t taken = 0; taken < kAcceptAtOnce; ++taken) {
-    if (!has_spare()) return pause_for_lack();
+  for (std::size_t taken = 0; taken < kTakeAtOnce; ++taken) {
     if (!take_one()) return;
   }
 }
 
-// Whether there is room for one descriptor more.
-bool Worker::has_spare() {
-  if (!spare_.valid()) spare_ = open_spare();
-  return spare_.valid();
-}
-
-// False: there is none. The reserve makes room for the descriptor: one that comes without room is
-// lost.
+// False: there is none, or no descriptor for it.
 bool Worker::take_one() {
-  std::array<std::byte, 16> note;
-  spare_.reset();
-  auto received = parts_.take.try_receive(note);
-  if (received.descriptors_lost) log().error("a connection is lost: no descriptor was left for it");
-  if (received.descriptor_count == 1) begin_connection(std::move(received.descriptors[0]));
-  spare_ = open_spare();
-  return received.outcome == ipc::Channel::Outcome::message;
+  auto socket = intake_->receive(parts_.take);
+  if (socket && socket->valid()) intake_->begin(std::move(*socket));
+  return socket.has_value();
 }
 
 void Worker::begin_connection(UniqueFd socket) {
-  refused_for_lack_ = false;
   slot().accepted.fetch_add(1, std::memory_order_relaxed);
   connections_.spawn(handler_(net::Stream{loop_, std::move(socket)}));
 }
@@ -278,17 +218,23 @@ void Worker::start_draining(bool hand_over) {
     draining_ = true;
     patience_ends_ = Deadline::in(parts_.graceful_timeout / 2);
     look_again_.cancel();
-    accepting_.clear();
     taking_.reset();
-    for (net::Listener* listener : parts_.listeners) {
-      accept_from(*listener, std::numeric_limits<std::size_t>::max());
-      listener->close();
-    }
+    acceptor_->drain();
+    take_rest();
   }
   drain_.raise();
   if (hands_over_) return;
   keep_leaving();
-  while (has_spare() && take_one()) {
+  while (take_one()) {
+  }
+}
+
+void Worker::take_rest() {
+  for (const auto& door : parts_.doors) {
+    for (net::Listener* listener : detail::listening(door)) {
+      while (auto socket = intake_->accept(*listener)) intake_->begin(std::move(*socket));
+      listener->close();
+    }
   }
 }
 

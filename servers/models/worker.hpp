@@ -37,6 +37,11 @@
 
 namespace procpool::models {
 
+namespace detail {
+class Acceptor;
+class Intake;
+}  // namespace detail
+
 class Worker;
 
 // Serves one connection from its accept, or from where the last worker left it idle, to its end.
@@ -48,18 +53,20 @@ using Handler = std::function<net::Task<>(net::Stream)>;
 // it throws is the reason why the worker did not start.
 using MakeHandler = std::function<Handler(Worker&)>;
 
-// One process of a pre-forked server: an event loop that accepts connections from listeners which
-// it shares with its siblings, and runs a coroutine for each. Made by Prefork in the child; for its
-// one thread.
+// One process of a pre-forked server: an event loop that takes connections as its siblings do, and
+// runs a coroutine for each. Made by Prefork in the child; for its one thread.
 //
 // It takes these signals from its master (or from whoever asks): QUIT: drain, giving idle
 // connections to another worker; TERM: drain, closing them; INT: end now; USR1: reopen the logs;
 // USR2: look at the listeners again, because a sibling that was woken for a connection died before
-// it took it; ABRT: write where it is into the log, and die. When the master dies it ends at once.
+// it took it, or because it has others now; ABRT: write where it is into the log, and die. When the
+// master dies it ends at once.
 class Worker {
  public:
-  struct Parts {  // what the master made for it
-    std::vector<net::Listener*> listeners;
+  struct Parts {                                     // what the master made for it
+    std::vector<std::vector<net::Listener*>> doors;  // of each address: its listening sockets
+    // What takes connections out of them.
+    std::function<std::unique_ptr<detail::Acceptor>(Loop&, detail::Intake&)> make_acceptor;
     ipc::Channel& give;  // idle connections go in here,
     ipc::Channel& take;  // and come out there, in a worker that does not drain
     proc::Scoreboard& board;
@@ -77,6 +84,7 @@ class Worker {
   static proc::SignalSet signals();  // what it takes: to be blocked from the moment it is forked
 
   explicit Worker(Parts parts);
+  ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
@@ -109,16 +117,12 @@ class Worker {
  private:
   void obey(int signal_number);
   void look_again();
-  void watch_listeners();
-  void leave_listeners_to_siblings();
-  void accept_from(const net::Listener& listener, std::size_t at_most);
-  void refuse_some(const net::Listener& listener);
   void pause_for_lack();
-  bool has_spare();
   void take_handed_over();
   bool take_one();
   void begin_connection(UniqueFd socket);
   void start_draining(bool hand_over);
+  void take_rest();
   void send_leaving();
   void keep_leaving();
   void reopen_logs();
@@ -141,11 +145,11 @@ class Worker {
   std::vector<std::function<void()>> at_turn_end_;
   std::vector<std::function<void()>> at_reopen_;
 
-  std::vector<std::unique_ptr<Loop::Watch>> accepting_;  // empty while it does not accept
+  std::unique_ptr<detail::Intake> intake_;
+  std::unique_ptr<detail::Acceptor> acceptor_;
+  bool accepting_ = false;
   std::unique_ptr<Loop::Watch> taking_;  // also while it is full: they have no other place to go
   Loop::Timer look_again_;
-  UniqueFd spare_;  // in reserve, so that a client can be told when no descriptor is left
-  bool refused_for_lack_ = false;
 
   UniqueFd statm_;  // /proc/self/statm, if there is a limit of memory
   Deadline::Clock::time_point next_look_at_memory_{};

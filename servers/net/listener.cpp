@@ -79,17 +79,41 @@ bool left_while_waiting(int error) noexcept {
 
 }  // namespace
 
-Listener Listener::open(const Address& address, int backlog) {
+UniqueFd Listener::bound_socket(const Address& address, Group group) {
   UniqueFd socket = stream_socket(address);
   if (!address.is_unix()) {
     set_option(socket.fd(), SOL_SOCKET, SO_REUSEADDR, 1, address);
     set_option(socket.fd(), IPPROTO_TCP, TCP_NODELAY, 1, address);
   }
   if (address.family() == AF_INET6) set_option(socket.fd(), IPPROTO_IPV6, IPV6_V6ONLY, 0, address);
+  if (group == Group::yes) set_option(socket.fd(), SOL_SOCKET, SO_REUSEPORT, 1, address);
   bind(socket.fd(), address);
-  if (::listen(socket.fd(), backlog) < 0) throw_errno("listen", address.text());
+  return socket;
+}
+
+Listener Listener::open(const Address& address, int backlog) {
+  UniqueFd socket = bound_socket(address, Group::no);
   const Address bound = Address::local_of(socket.fd());
-  return Listener{std::move(socket), bound, ::getpid()};
+  Listener listener{std::move(socket), bound, ::getpid()};
+  listener.listen(backlog);
+  return listener;
+}
+
+// The first one has the option set only now: had it been bound with it, another server of this user
+// could be bound to the address, too.
+Listener Listener::open_beside() {
+  set_option(fd(), SOL_SOCKET, SO_REUSEPORT, 1, address_);
+  return Listener{bound_socket(address_, Group::yes), address_, ::getpid()};
+}
+
+void Listener::listen(int backlog) {
+  if (::listen(fd(), backlog) < 0) throw_errno("listen", address_.text());
+}
+
+bool Listener::is_listening() const noexcept {
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  return ::getsockopt(fd(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
 }
 
 Listener Listener::adopt(UniqueFd socket) {

@@ -34,6 +34,14 @@ class Listener {
   Listener& operator=(Listener&&) noexcept;
   ~Listener();
 
+  // A second socket of this TCP address: between those of one address the kernel distributes new
+  // connections (SO_REUSEPORT, socket(7)), while an address that another server has is refused as
+  // ever. It is bound, and gets none until listen(). Throws Error.
+  Listener open_beside();
+
+  void listen(int backlog = 4096);  // what does so already goes on; throws Error
+  bool is_listening() const noexcept;
+
   // A connection (non-blocking, close-on-exec), or why there is none: EAGAIN (nobody waits), or
   // what accept4(2) says when resources are short (EMFILE, ENFILE, ENOBUFS, ENOMEM). Clients that
   // left while they waited are passed over. Never blocks; throws Error only for misuse (EBADF).
@@ -54,6 +62,8 @@ class Listener {
 
  private:
   Listener(UniqueFd socket, Address address, pid_t opener);
+  enum class Group { no, yes };
+  static UniqueFd bound_socket(const Address& address, Group group);
   UniqueFd socket_;
   Address address_;
   pid_t opener_;      // who removes its name

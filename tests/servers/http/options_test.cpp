@@ -93,6 +93,7 @@ Options everything() {
   options.max_requests = 1000;
   options.max_requests_jitter = 50;
   options.max_rss = 64 << 20;
+  options.accept = models::AcceptStrategy::reuseport;
   options.max_body = 0;
   options.max_connections = 17;
   return options;
@@ -100,6 +101,7 @@ Options everything() {
 
 TEST(CommandLineOptions, set_everything) {
   EXPECT_EQ(options_of({"--workers=4",
+                        "--accept=reuseport",
                         "--listen",
                         "127.0.0.1:0",
                         "--listen=[::1]:80",
@@ -175,6 +177,9 @@ TEST(CommandLineOptions, that_are_wrong_are_named) {
   for (const char* size : {"-1", "1.5M", "M", "1T", "1 M", "", "2000000G"}) {
     EXPECT_NE(complaint_about({"--max-rss", size}), "") << size;
   }
+  EXPECT_NE(complaint_about({"--accept", "mutex"})
+                .find("must be shared, reuseport, lock or pass, not \"mutex\""),
+            std::string::npos);
   for (const char* address :
        {"nonsense", "127.0.0.1", "127.0.0.1:65536", "256.0.0.1:80", "unix:"}) {
     EXPECT_NE(complaint_about({"--listen", address}).find("--listen"), std::string::npos)
@@ -185,6 +190,7 @@ TEST(CommandLineOptions, that_are_wrong_are_named) {
 TEST_F(OptionsFile, has_a_key_for_every_flag) {
   EXPECT_EQ(load(R"(
 workers = 4
+accept = "reuseport"
 listen = ["127.0.0.1:0", "[::1]:80", "unix:/run/x"]
 root = "/srv"
 gzip = false

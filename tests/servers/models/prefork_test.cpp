@@ -8,174 +8,30 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
-#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <optional>
 #include <set>
 #include <stdexcept>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include "ipc/base/error.hpp"
-#include "ipc/base/io.hpp"
-#include "ipc/shared.hpp"
-#include "servers/models/error_log.hpp"
+#include "tests/servers/models/line_server.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/forked.hpp"
-#include "tests/support/gate.hpp"
-#include "tests/support/temp_dir.hpp"
 
 namespace procpool::models {
 namespace {
 
 using namespace std::chrono_literals;
+using test::Client;
 using test::eventually;
 using test::exited;
 using test::Forked;
-using test::Gate;
-using test::kPatience;
-
-// Answers each line with the number of its process. "log" writes a line into the error log first,
-// "throw" throws, "hang" never comes back.
-net::Task<> answer_lines(Worker& worker, net::Stream stream) {
-  std::array<char, 256> buffer;
-  for (;;) {
-    const auto woken = co_await stream.readable(Deadline::in(60s), worker.drain());
-    if (woken.interrupted()) {
-      if (!worker.must_close()) co_return worker.hand_over(std::move(stream));
-      if (wait_ready(stream.fd(), POLLIN, Deadline::now()) == 0) co_return;
-    } else if (woken.failed()) {
-      co_return;
-    }
-    std::string line;
-    do {
-      const auto got = co_await stream.read_some(buffer, Deadline::in(60s));
-      if (got.failed() || got.bytes == 0) co_return;
-      line.append(buffer.data(), got.bytes);
-    } while (line.back() != '\n');
-    if (line == "log\n") worker.log().error("somebody asked for a line");
-    while (line == "hang\n") ::pause();
-    if (line == "throw\n") throw std::runtime_error{"somebody asked for an exception"};
-    const std::string answer = std::to_string(::getpid()) + "\n";
-    if ((co_await stream.write(answer, Deadline::in(60s))).failed()) co_return;
-    worker.slot().count_request(answer.size());
-  }
-}
-
-Handler make_answerer(Worker& worker) {
-  return [&worker](net::Stream stream) { return answer_lines(worker, std::move(stream)); };
-}
-
-// A Prefork in a process of its own. Ends with the test, its workers first.
-class Server {
- public:
-  explicit Server(Service wanted) : service_{complete(std::move(wanted))} {}
-
-  ~Server() {
-    if (master_.ended()) return;
-    master_.kill(SIGINT);
-    master_.wait();
-  }
-
-  net::Address address() const {
-    EXPECT_TRUE(serving_.wait(Deadline::in(kPatience))) << log_text();
-    return net::Address::parse("127.0.0.1:" + std::to_string(port_->load()));
-  }
-
-  void signal(int number) { master_.kill(number); }
-  test::Ending wait() { return master_.wait(); }
-  bool is_running() const { return !master_.ended(); }
-
-  std::filesystem::path log() const { return folder_.path() / "log"; }
-  std::string log_text() const {
-    return std::filesystem::exists(log()) ? read_file(log()) : std::string{};
-  }
-  bool logs(std::string_view text) const {
-    return eventually([&] { return log_text().find(text) != std::string::npos; });
-  }
-
- private:
-  Service complete(Service service) const {
-    service.listen = {net::Address::parse("127.0.0.1:0")};
-    if (!service.make_handler) service.make_handler = make_answerer;
-    service.make_logger = [this] { return make_error_log("test", log()); };
-    service.open_crash_log = [this] { return open_error_log(log()); };
-    return service;
-  }
-
-  int run() {
-    Prefork master{service_,
-                   {.reload = [this] { return service_; },
-                    .on_serving =
-                        [this](const auto& addresses) {
-                          port_->store(addresses.front().port());
-                          serving_.open();
-                        }}};
-    return master.run();
-  }
-
-  test::TempDir folder_;
-  Service service_;
-  ipc::Shared<std::atomic<std::uint16_t>> port_;
-  Gate serving_;
-  Forked master_{[this] { return run(); }};
-};
-
-class Client {
- public:
-  explicit Client(const net::Address& server)
-      : socket_{::socket(server.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)} {
-    if (!socket_.valid()) throw_errno("socket");
-    if (::connect(socket_.fd(), server.data(), server.size()) < 0) {
-      throw_errno("connect", server.text());
-    }
-  }
-
-  void send(std::string_view text) { write_full(socket_.fd(), text, "client"); }
-
-  // The process that answered; nullopt: the connection has ended.
-  std::optional<pid_t> receive() {
-    std::string line;
-    for (char byte = 0; byte != '\n'; line += byte) {
-      if (!has_answer(Deadline::in(kPatience))) {
-        ADD_FAILURE() << "no answer for a long time";
-        return std::nullopt;
-      }
-      if (::recv(socket_.fd(), &byte, 1, 0) != 1) return std::nullopt;
-    }
-    return std::stoi(line);
-  }
-
-  std::optional<pid_t> ask(std::string_view line = "who\n") {
-    send(line);
-    return receive();
-  }
-
-  bool has_answer(Deadline deadline) const {
-    return wait_ready(socket_.fd(), POLLIN, deadline) != 0;
-  }
-  bool ended() { return !receive(); }
-
- private:
-  UniqueFd socket_;
-};
-
-// Asks until another process than those answers.
-testing::AssertionResult is_taken_over_from(const std::set<pid_t>& old, Client& client) {
-  std::optional<pid_t> answered;
-  const bool taken = eventually([&] {
-    answered = client.ask();
-    return !answered || !old.contains(*answered);
-  });
-  if (taken && answered) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << (taken ? "the connection ended" : "nobody took it over");
-}
+using test::is_taken_over_from;
+using test::Server;
 
 TEST(Prefork, hands_idle_connections_to_the_next_generation) {
   Server server{{.workers = 2}};
