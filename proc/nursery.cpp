@@ -31,7 +31,8 @@ bool has_threads() {
 
 }  // namespace
 
-Nursery::Nursery() : owner_{::getpid()} {
+Nursery::Nursery(std::optional<std::vector<int>> keep_only)
+    : owner_{::getpid()}, keep_only_{std::move(keep_only)} {
   start();
 }
 
@@ -44,13 +45,15 @@ void Nursery::start() {
   }
   auto [ours, theirs] = ipc::make_channel();
   UniqueFd master = open_pidfd(::getpid());
+  std::optional<std::vector<int>> kept = keep_only_;
+  if (kept) kept->insert(kept->end(), {theirs.fd(), master.fd()});
   std::fflush(nullptr);  // or each worker would write it again
   process_.emplace(Process::fork(
       [&] {
         ours.close();
         return detail::run_nursery(std::move(theirs), std::move(master));
       },
-      {.name = kName, .process_group = ProcessGroup::own}));
+      {.name = kName, .process_group = ProcessGroup::own, .keep_only = kept}));
   root_.emplace(std::move(ours));
 }
 

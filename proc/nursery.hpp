@@ -9,6 +9,7 @@
 
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "ipc/base/unique_fd.hpp"
 #include "ipc/channel.hpp"
@@ -18,7 +19,8 @@ namespace procpool::proc {
 
 // fork(2) copies one thread only, and leaves locked what the others had locked. So workers are
 // forked by a process without other threads: this one. They are copies of the program as it was
-// when the nursery was made, however late they are started, with the descriptors it had then.
+// when the nursery was made, however late they are started, with the descriptors it had then, or
+// with those of them that were to be kept.
 //
 // Must outlive its pools. connect() is for all threads. The process takes no SIGINT, SIGTERM,
 // SIGHUP and SIGQUIT, is in a process group of its own with no terminal's signals, and ends when
@@ -28,7 +30,9 @@ namespace procpool::proc {
 // threads by then. A Nursery in a child of fork owns nothing: its use throws Error.
 class Nursery {
  public:
-  Nursery();  // throws Error: other threads run already; EAGAIN, ENOMEM
+  // Throws Error: other threads run already; EAGAIN, ENOMEM. `keep_only` is as
+  // ChildOptions::keep_only: for who has sockets that must be closed when he closes them.
+  explicit Nursery(std::optional<std::vector<int>> keep_only = {});
   Nursery(const Nursery&) = delete;
   Nursery& operator=(const Nursery&) = delete;
   ~Nursery();
@@ -46,6 +50,7 @@ class Nursery {
   void start();
 
   pid_t owner_;
+  std::optional<std::vector<int>> keep_only_;
   mutable std::mutex mutex_;
   std::optional<Process> process_;
   std::optional<ipc::Channel> root_;

@@ -66,8 +66,7 @@ http::Site make_site(models::Worker& worker, const http::Options& options) {
     for (const http::PathSettings& path : host.paths)
       map->add_path(path.prefix, make(path.site, path.prefix), number);
   }
-  return {[map](const http::Request& request) { return map->find(request)(request); },
-          [map](const http::Request& request) { return map->find(request).store(request); }};
+  return [map](const http::Request& request) { return map->find(request)(request); };
 }
 
 models::Handler make_handler(models::Worker& worker, const http::Options& options) {

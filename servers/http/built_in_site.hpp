@@ -2,7 +2,8 @@
 // processes.
 //
 //   Site site = make_built_in_site(worker.board());
-//   PagePtr page = site(request);          // also "/status", "/status.json", "/metrics"; else 404
+//   PagePtr page = site(request).page;          // also "/status", "/status.json", "/metrics"; else
+//   404
 #pragma once
 
 #include "proc/scoreboard.hpp"

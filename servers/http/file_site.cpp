@@ -39,6 +39,8 @@ std::string read_whole(int file, std::uint64_t size) {
   return body;
 }
 
+constexpr std::string_view kChanging = "GET, HEAD, OPTIONS, PUT, DELETE";
+
 constexpr auto kFreshness = std::chrono::seconds{1};
 constexpr std::size_t kMostInMemory = std::size_t{32} << 10;  // larger files are sent from the file
 constexpr std::size_t kCacheSize = std::size_t{32} << 20;     // bytes of all entries
@@ -82,6 +84,14 @@ bool is_before(const timespec& left, const timespec& right) noexcept {
   return left.tv_sec != right.tv_sec ? left.tv_sec < right.tv_sec : left.tv_nsec < right.tv_nsec;
 }
 
+net::Generator<std::string> pieces_of(DirectoryListing listing, std::string piece) {
+  for (bool more = true; more;) {
+    co_yield std::exchange(piece, {});
+    more = listing.append_more(piece);
+  }
+  co_yield std::move(piece);
+}
+
 std::string gzip_etag(std::string_view etag) {
   etag.remove_suffix(1);
   return std::string{etag}.append("-gzip\"");
@@ -92,8 +102,7 @@ class FileSite {
   FileSite(const SiteSettings& settings, MimeTypes types, const Loop& loop, std::string_view prefix,
            std::size_t share);
 
-  PagePtr operator()(const Request& request);
-  Store* store() noexcept { return store_ ? &*store_ : nullptr; }
+  Reception receive(const Request& request);
 
  private:
   struct File {
@@ -129,6 +138,7 @@ class FileSite {
   };
   using Entries = std::list<Entry>;  // the most recently used first
 
+  PagePtr page_for(const Request& request);
   PagePtr error_page(Status status, std::string_view fields = {}) const;
   PagePtr redirect(const Request& request) const;
   PagePtr list(std::string directory, const Request& request) const;
@@ -206,7 +216,15 @@ FileSite::FileSite(const SiteSettings& settings, MimeTypes types, const Loop& lo
   if (settings.writable) store_.emplace(settings);
 }
 
-PagePtr FileSite::operator()(const Request& request) {
+Reception FileSite::receive(const Request& request) {
+  if (request.method == Method::get || request.method == Method::head)
+    return {.page = page_for(request)};
+  if (store_ && request.method == Method::put) return store_->put(request);
+  if (store_ && request.method == Method::delete_) return {.page = store_->remove(request)};
+  return {.page = refuse_method(request, store_ ? kChanging : kReading)};
+}
+
+PagePtr FileSite::page_for(const Request& request) {
   if (guard_ && !guard_->admits(request))
     return error_page(Status::unauthorized, guard_->challenge());
   if (settings_.redirect) return redirect(request);
@@ -274,22 +292,18 @@ PagePtr FileSite::redirect(const Request& request) const {
 
 PagePtr FileSite::list(std::string directory, const Request& request) const {
   const ListingOrder order = parse_listing_order(request.query);
-  auto listing = std::make_shared<DirectoryListing>(
-      root_.fd(), std::move(directory),
-      ListingOptions{
-          .order = order, .dot_files = settings_.dot_files, .symlinks = settings_.symlinks});
+  DirectoryListing listing{
+      root_.fd(),
+      std::move(directory),
+      {.order = order, .dot_files = settings_.dot_files, .symlinks = settings_.symlinks}};
   std::string fields{"Cache-Control: no-cache\r\nContent-Type: "};
   fields.append(order.format == ListingOrder::Format::json ? "application/json"
                                                            : "text/html; charset=utf-8");
   fields.append("\r\n").append(headers_);
   std::string begin;
-  if (!listing->append_more(begin)) return make_page(Status::ok, fields, std::move(begin));
+  if (!listing.append_more(begin)) return make_page(Status::ok, fields, std::move(begin));
   return make_streamed_page(Status::ok, fields,
-                            [listing, begin = std::move(begin)](std::string& out) mutable {
-                              if (begin.empty()) return listing->append_more(out);
-                              out.append(std::exchange(begin, {}));
-                              return true;
-                            });
+                            {.pieces = pieces_of(std::move(listing), std::move(begin))});
 }
 
 FileSite::Found FileSite::find(std::string_view path) const {
@@ -457,8 +471,7 @@ void FileSite::forget(Entries::iterator entry) {
 Site make_file_site(const SiteSettings& settings, MimeTypes types, const Loop& loop,
                     std::string_view prefix, std::size_t share) {
   auto site = std::make_shared<FileSite>(settings, std::move(types), loop, prefix, share);
-  return {[site](const Request& request) { return (*site)(request); },
-          [site](const Request&) { return site->store(); }};
+  return [site](const Request& request) { return site->receive(request); };
 }
 
 }  // namespace procpool::http

@@ -1,7 +1,7 @@
 // The files beneath a directory, as a site.
 //
-//   Site site = make_file_site({.root = "/srv/www"}, MimeTypes::load("/etc/mime.types"),
-//   worker.loop()); PagePtr page = site(request);             // 200, 301, 403, 404, 503 ...
+//   Site site = make_file_site({.root = "/srv/www"}, types, worker.loop());
+//   PagePtr page = site(request).page;             // 200, 301, 403, 404, 503 ...
 #pragma once
 
 #include <cstddef>

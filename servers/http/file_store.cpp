@@ -67,9 +67,9 @@ struct FileStore::Place {
   std::string name{};
 };
 
-class FileStore::FileUpload final : public Upload {
+class FileStore::Upload final : public Responder {
  public:
-  explicit FileUpload(Place place)
+  explicit Upload(Place place)
       : place_{std::move(place)},
         file_{::openat(place_.directory.fd(), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, kMode)} {
     if (!file_.valid()) throw_errno("open", place_.name);
@@ -77,7 +77,10 @@ class FileStore::FileUpload final : public Upload {
 
   void write(std::string_view bytes) override { write_full(file_.fd(), bytes, place_.name); }
 
-  PagePtr finish(const Request& request) override {
+  net::Task<PagePtr> respond(Exchange exchange) override { co_return finish(exchange.request); }
+
+ private:
+  PagePtr finish(const Request& request) const {
     const Current current = look_at(place_.directory.fd(), place_.name);
     if (const Status status = judge(request, current); status != Status::ok) return answer(status);
     const Status status =
@@ -90,7 +93,6 @@ class FileStore::FileUpload final : public Upload {
     return answer(status, fields.append("\r\n"));
   }
 
- private:
   // False: somebody else was faster.
   bool link_as(const std::string& name) const {
     if (::linkat(AT_FDCWD, path_of(file_.fd()).c_str(), place_.directory.fd(), name.c_str(),
@@ -155,15 +157,15 @@ FileStore::Place FileStore::find(const Request& request) {
 
 Reception FileStore::put(const Request& request) {
   Place place = find(request);
-  if (place.refusal) return {.refusal = std::move(place.refusal)};
+  if (place.refusal) return {.page = std::move(place.refusal)};
   // RFC 9110 §14.5: a part is not what the whole should be.
-  if (request.field("content-range")) return {.refusal = answer(Status::bad_request)};
+  if (request.field("content-range")) return {.page = answer(Status::bad_request)};
   const Status status = judge(request, look_at(place.directory.fd(), place.name));
-  if (status != Status::ok) return {.refusal = answer(status)};
+  if (status != Status::ok) return {.page = answer(status)};
   try {
-    return {.upload = std::make_unique<FileUpload>(std::move(place))};
+    return {.responder = std::make_unique<Upload>(std::move(place))};
   } catch (const Error& error) {
-    return {.refusal = answer(status_of_errno(error.code().value()))};
+    return {.page = answer(status_of_errno(error.code().value()))};
   }
 }
 

@@ -1,4 +1,4 @@
-// The files beneath a directory, as a store.
+// What clients may change of the files beneath a directory: PUT and DELETE.
 //
 //   FileStore store{settings};
 //   PagePtr page = store.remove(request);        // 204, 404, 409, 412 ...
@@ -9,8 +9,10 @@
 
 #include "ipc/base/unique_fd.hpp"
 #include "servers/http/basic_authentication.hpp"
+#include "servers/http/page.hpp"
+#include "servers/http/request.hpp"
+#include "servers/http/responder.hpp"
 #include "servers/http/site_settings.hpp"
-#include "servers/http/store.hpp"
 
 namespace procpool::http {
 
@@ -23,16 +25,16 @@ namespace procpool::http {
 // removed. Names that the settings hide cannot be changed either.
 //
 // For one process and one thread.
-class FileStore final : public Store {
+class FileStore {
  public:
   explicit FileStore(const SiteSettings& settings);  // throws Error
 
-  Reception put(const Request& request) override;
-  PagePtr remove(const Request& request) override;
+  Reception put(const Request& request);   // throws Error
+  PagePtr remove(const Request& request);  // throws Error
 
  private:
   struct Place;
-  class FileUpload;
+  class Upload;
 
   Place find(const Request& request);
 

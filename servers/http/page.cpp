@@ -189,8 +189,11 @@ PagePtr make_page(Representation representation, UniqueFd file, std::uint64_t si
 }
 
 PagePtr make_streamed_page(Status status, std::string_view fields, BodySource source) {
+  if (!may_have_length(status)) return make_page(status, fields, {});
+  std::string head =
+      source.length ? make_head(status, fields, *source.length) : make_head(status, fields);
   return std::make_shared<Page>(Page{.status = status,
-                                     .head = make_head(status, fields),
+                                     .head = std::move(head),
                                      .body = {},
                                      .source = std::make_shared<BodySource>(std::move(source))});
 }
@@ -224,7 +227,8 @@ void append_answer(const Page& page, const Request& request, Persistence persist
   } else if (request.minor_version == 0) {
     out.append("\r\nConnection: keep-alive");
   }
-  if (page.source && request.minor_version > 0) out.append("\r\nTransfer-Encoding: chunked");
+  if (page.source && !page.source->length && request.minor_version > 0)
+    out.append("\r\nTransfer-Encoding: chunked");
   out.append("\r\n\r\n");
   if (request.method != Method::head) out.append(page.body);
 }

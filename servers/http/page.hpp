@@ -8,9 +8,9 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <ctime>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +22,7 @@
 #include "servers/http/conditions.hpp"
 #include "servers/http/request.hpp"
 #include "servers/http/status.hpp"
+#include "servers/net/generator.hpp"
 
 namespace procpool::http {
 
@@ -44,8 +45,17 @@ struct FilePiece {
   std::uint64_t length = 0;
 };
 
-// Appends the next piece of a body that is made while it is sent; false: that was the last one.
-using BodySource = std::function<bool(std::string& out)>;
+// A body that is made while it is sent, once: a piece is asked for when the one before is out.
+struct BodySource {
+  std::shared_ptr<const void> owner = nullptr;  // of what the pieces need
+  net::Generator<std::string> pieces;
+  std::optional<std::uint64_t> length = {};  // of all pieces, if it is known
+
+  // With a filler it has no end of its own: that is sent whenever no piece has come for so long,
+  // which also finds out clients that are gone, and the end comes when the worker drains.
+  std::string filler = {};
+  std::chrono::milliseconds silence{0};
+};
 
 // What is the same each time: everything but Date and Connection. Unchanged once it is made, so
 // that caches and the answers in flight share it; of one thread.
@@ -57,6 +67,7 @@ struct Page {
   std::vector<FilePiece> pieces = {};
   std::shared_ptr<BodySource> source = nullptr;  // or else what makes the body, once
   std::uint64_t size = 0;                        // of the body, in bytes; of a source unknown
+  std::string elsewhere = {};  // or else the target on this server whose answer it is
   std::shared_ptr<const Representation> representation = nullptr;  // of a 200 that has validators
 };
 
@@ -70,7 +81,8 @@ PagePtr make_page(Status status, std::string_view fields, std::string body);
 PagePtr make_page(Representation representation, std::string body);
 PagePtr make_page(Representation representation, UniqueFd file, std::uint64_t size);
 
-// A body whose length nobody knows yet: sent in chunks, to 1.0 up to the end of the connection.
+// Without a known length it is sent in chunks, to 1.0 up to the end of the connection. A status
+// that allows no body drops the source.
 PagePtr make_streamed_page(Status status, std::string_view fields, BodySource source);
 
 // The page of an error or a redirection, with a text for people.
@@ -88,7 +100,7 @@ enum class Persistence {
 
 // Appends the answer to `request`: the head with Date and Connection as its version needs it (RFC
 // 9112 §9.3), and the body if it is in memory and the method is not HEAD. A source's body to 1.0
-// ends with the connection: `persistence` must be close.
+// ends with the connection, unless its length is known: `persistence` must be close.
 void append_answer(const Page& page, const Request& request, Persistence persistence,
                    const ClockText& clock, std::string& out);
 

@@ -7,10 +7,12 @@
 #include <charconv>
 #include <ctime>
 #include <exception>
+#include <optional>
 #include <utility>
 
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
+#include "proc/pool_error.hpp"
 #include "servers/http/body_reader.hpp"
 #include "servers/net/address.hpp"
 
@@ -20,9 +22,6 @@ namespace {
 using namespace std::chrono_literals;
 using net::IoResult;
 using net::Stream;
-
-constexpr std::string_view kAllow = "Allow: GET, HEAD, OPTIONS\r\n";
-constexpr std::string_view kAllowChanges = "Allow: GET, HEAD, OPTIONS, PUT, DELETE\r\n";
 
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -42,7 +41,21 @@ std::string name_of_peer(const Stream& stream) {
   }
 }
 
+// Of one request, from one resource of the server to another.
+constexpr int kMostRedirections = 10;
+
 constexpr std::string_view kLastChunk = "0\r\n\r\n";
+
+// As a GET of another target (RFC 3875 §6.2.2), which `target` is as long as the request is used.
+void redirect_inside(Request& request, std::string_view target) {
+  const auto question = target.find('?');
+  request.target = target;
+  request.path = target.substr(0, question);
+  request.query = question == target.npos ? std::string_view{} : target.substr(question + 1);
+  if (request.method != Method::head) request.method = Method::get;
+  request.method_name = request.method == Method::head ? "HEAD" : "GET";
+  request.body_framing = BodyFraming::none;
+}
 
 // RFC 9112 §7.1. An empty one would be the last.
 void append_chunk(std::string_view data, std::string& out) {
@@ -89,7 +102,8 @@ net::Task<> Protocol::serve(Stream stream) {
     Step step = Step::read;
     for (;;) {
       if (!work->output.empty()) {
-        const auto more = step == Step::rest ? Stream::More::yes : Stream::More::no;
+        const auto more =
+            step == Step::rest && work->rest->file ? Stream::More::yes : Stream::More::no;
         if ((co_await stream.write(work->output, after(limits_.send_timeout), more)).failed())
           co_return;
         work->output.clear();
@@ -111,6 +125,9 @@ net::Task<> Protocol::serve(Stream stream) {
         case Step::body:
           step = co_await read_body(stream, *work, client);
           break;
+        case Step::respond:
+          step = co_await respond(stream, *work, client);
+          break;
         case Step::more:
           step = answer_pending(*work, client);
           break;
@@ -127,6 +144,8 @@ net::Task<> Protocol::serve(Stream stream) {
           // Unless the client wanted the end, more may be on its way.
           if (work->distrusted || work->request.keep_alive || !work->pending().empty())
             co_await linger(stream, *work);
+          co_return;
+        case Step::gone:
           co_return;
         case Step::idle:
           break;
@@ -147,14 +166,19 @@ Protocol::Step Protocol::answer_pending(Workspace& work, std::string_view client
     if (work.request.body_framing != BodyFraming::none) return Step::body;
     clock_.update(std::time(nullptr));
     worker_.slot().begin(work.request.line, client);
-    step = answer(work, client, page_for(work.request));
+    Reception reception = receive(work.request);
+    if (reception.responder) {
+      work.responder = std::move(reception.responder);
+      return Step::respond;
+    }
+    step = answer(work, client, reception.page);
   }
   return step;
 }
 
 Protocol::Step Protocol::answer(Workspace& work, std::string_view client, const PagePtr& page) {
   const bool last = worker_.must_close() && work.pending().empty();
-  const bool has_end = !page->source || work.request.minor_version > 0;
+  const bool has_end = !page->source || page->source->length || work.request.minor_version > 0;
   const bool keep = work.request.keep_alive && !work.distrusted && !last && has_end;
   work.persistence = keep ? Persistence::keep : Persistence::close;
   append_answer(*page, work.request, work.persistence, clock_, work.output);
@@ -184,45 +208,27 @@ std::chrono::milliseconds Protocol::time_for(std::uint64_t bytes) const noexcept
   return std::chrono::milliseconds{bytes * 1000 / limits_.least_rate};
 }
 
-PagePtr Protocol::page_for(const Request& request) {
+Reception Protocol::receive(const Request& request) {
   try {
-    return unchecked_page_for(request);
+    if (request.target_form == TargetForm::asterisk) return {.page = refuse_method(request)};
+    Reception reception = site_(request);
+    if (reception.page) reception.page = select(reception.page, request, clock_.now());
+    return reception;
   } catch (const std::exception& error) {
-    return page_of_failure(request, error);
+    return {.page = page_of_failure(request, error)};
   }
-}
-
-PagePtr Protocol::unchecked_page_for(const Request& request) {
-  if (request.method == Method::get || request.method == Method::head)
-    return select(site_(request), request, clock_.now());
-  Store* const store = request.target_form == TargetForm::asterisk ? nullptr : site_.store(request);
-  const std::string_view allow = store != nullptr ? kAllowChanges : kAllow;
-  if (request.method == Method::options) return make_page(Status::no_content, allow, {});
-  if (store != nullptr && request.method == Method::delete_) return store->remove(request);
-  if (store != nullptr && request.method == Method::put) {  // of nothing
-    const Reception reception = store->put(request);
-    return reception.upload ? reception.upload->finish(request) : reception.refusal;
-  }
-  return make_error_page(Status::method_not_allowed, allow);
 }
 
 PagePtr Protocol::page_of_failure(const Request& request, const std::exception& error) {
   worker_.log().error("{}: {}", request.target, error.what());
   const auto* const cause = dynamic_cast<const Error*>(&error);
-  const bool is_full =
-      cause != nullptr && (cause->code().value() == ENOSPC || cause->code().value() == EDQUOT);
-  return make_error_page(is_full ? Status::insufficient_storage : Status::internal_server_error);
-}
-
-// Whatever has no use for a body is made at once, and sent when the body has come.
-Reception Protocol::receive(const Request& request) {
-  try {
-    Store* const store = request.method == Method::put ? site_.store(request) : nullptr;
-    if (store != nullptr) return store->put(request);
-  } catch (const std::exception& error) {
-    return {.refusal = page_of_failure(request, error)};
-  }
-  return {};
+  if (cause != nullptr && (cause->code().value() == ENOSPC || cause->code().value() == EDQUOT))
+    return make_error_page(Status::insufficient_storage);
+  if (dynamic_cast<const proc::DeadlineExceeded*>(&error) != nullptr)
+    return make_error_page(Status::gateway_timeout);
+  if (dynamic_cast<const proc::PoolUnavailable*>(&error) != nullptr)
+    return make_error_page(Status::service_unavailable, "Retry-After: 1\r\n");
+  return make_error_page(Status::internal_server_error);
 }
 
 // The body is read to its end before the answer, also if nothing uses it: only so is it known that
@@ -234,16 +240,16 @@ net::Task<Protocol::Step> Protocol::read_body(Stream& stream, Workspace& work,
   BodyReader body{work.request, limits_.max_body};
   BodyReader::Step step = body.read({});
   if (step.state == BodyReader::State::bad) co_return refuse(work, step.status, client);
-  auto [page, upload] = receive(work.request);
+  auto [page, responder] = receive(work.request);
   if (step.state == BodyReader::State::more && work.request.expect_continue) {
-    if (!upload) {
+    if (!responder) {
       // The final answer comes instead of 100, and whether the client still sends the body is
       // unknown (RFC 9110 §10.1.1).
       work.distrusted = true;
-      co_return answer(work, client, page ? page : page_for(work.request));
+      co_return answer(work, client, page);
     }
     const IoResult sent = co_await stream.write(kContinue, after(limits_.send_timeout));
-    if (sent.failed()) co_return Step::close;
+    if (sent.failed()) co_return Step::gone;
   }
   const std::size_t behind_head = work.begin;
   std::uint64_t received = 0;
@@ -256,30 +262,57 @@ net::Task<Protocol::Step> Protocol::read_body(Stream& stream, Workspace& work,
       if (got.bytes == 0) co_return refuse(work, Status::bad_request, client);
       work.append(got.bytes);
       received += got.bytes;
-      if (upload)
+      if (responder)
         work.request_by = Deadline::after(begin, limits_.header_timeout + time_for(received));
     }
     step = body.read(work.pending());
     work.consume(step.consumed);
-    if (upload) {
+    if (responder) {
       try {
-        upload->write(step.data);
+        responder->write(step.data);
       } catch (const std::exception& error) {
         page = page_of_failure(work.request, error);
-        upload.reset();
+        responder.reset();
       }
     }
   }
   if (step.state == BodyReader::State::bad) co_return refuse(work, step.status, client);
   clock_.update(std::time(nullptr));
-  if (upload) {
-    try {
-      page = upload->finish(work.request);
-    } catch (const std::exception& error) {
-      page = page_of_failure(work.request, error);
+  if (!responder) co_return answer(work, client, page);
+  work.responder = std::move(responder);
+  co_return Step::respond;
+}
+
+net::Task<Protocol::Step> Protocol::respond(Stream& stream, Workspace& work,
+                                            std::string_view client) {
+  PagePtr page;
+  try {
+    page = co_await await_page(stream, work, client);
+    for (int hops = 0; page && !page->elsewhere.empty(); ++hops) {
+      if (hops == kMostRedirections) throw Error{"redirect", page->elsewhere, "for ever"};
+      work.elsewhere = page->elsewhere;
+      redirect_inside(work.request, work.elsewhere);
+      Reception reception = receive(work.request);
+      page = std::move(reception.page);
+      work.responder = std::move(reception.responder);
+      if (!page) page = co_await await_page(stream, work, client);
     }
+  } catch (const std::exception& error) {
+    page = page_of_failure(work.request, error);
   }
-  co_return answer(work, client, page ? page : page_for(work.request));
+  if (!page) co_return Step::gone;
+  clock_.update(std::time(nullptr));
+  co_return answer(work, client, page);
+}
+
+// Nullptr: the client has left, and nobody needs the answer.
+net::Task<PagePtr> Protocol::await_page(Stream& stream, Workspace& work, std::string_view client) {
+  const auto responder = std::exchange(work.responder, nullptr);
+  net::Task<PagePtr> answer =
+      responder->respond({.request = work.request, .client = client, .socket = stream.fd()});
+  const auto outcome = co_await stream.while_connected(std::move(answer).operator co_await());
+  if (!outcome.value) co_return nullptr;
+  co_return select(*outcome.value, work.request, clock_.now());
 }
 
 net::Task<IoResult> Protocol::send_pieces(Stream& stream, const Page& page) {
@@ -299,26 +332,45 @@ net::Task<IoResult> Protocol::send_pieces(Stream& stream, const Page& page) {
   co_return all;
 }
 
-// What a source throws can only be told by an end without end.
+// What a source throws can only be told by an end without end; one that yields more than it has
+// said is cut as well.
 net::Task<IoResult> Protocol::send_source(Stream& stream, const Page& page,
                                           const Request& request) {
-  const bool chunked = request.minor_version > 0;
+  BodySource& source = *page.source;
+  const bool chunked = !source.length && request.minor_version > 0;
+  const bool endless = !source.filler.empty();
   IoResult all;
-  std::string piece;
   std::string out;
-  for (bool more = true; more && !all.failed();) {
-    piece.clear();
+  for (bool more = true; more;) {
+    std::optional<std::string> piece;
     try {
-      more = (*page.source)(piece);
+      const auto silence = endless ? after(source.silence) : Deadline::never();
+      auto next = co_await stream.while_connected(source.pieces.next(), silence,
+                                                  endless ? &worker_.drain() : nullptr);
+      if (next.error == ETIMEDOUT) {
+        piece = source.filler;
+      } else if (next.value) {
+        piece = std::move(*next.value);
+      } else if (next.error != ECANCELED) {
+        co_return IoResult{.bytes = all.bytes, .error = next.error};
+      }
     } catch (const std::exception& error) {
       worker_.log().error("{}: {}", request.target, error.what());
       co_return IoResult{.bytes = all.bytes, .error = EIO};
     }
+    more = piece.has_value();
     out.clear();
-    if (chunked) append_chunk(piece, out);
+    if (chunked && more) append_chunk(*piece, out);
     if (chunked && !more) out.append(kLastChunk);
-    const IoResult sent = co_await stream.write(chunked ? out : piece, after(limits_.send_timeout));
+    if (!chunked && more) out.swap(*piece);
+    if (source.length && all.bytes + out.size() > *source.length) break;
+    const IoResult sent = co_await stream.write(out, after(limits_.send_timeout));
     all = {.bytes = all.bytes + sent.bytes, .error = sent.error};
+    if (all.failed()) co_return all;
+  }
+  if (source.length && all.bytes != *source.length) {
+    worker_.log().error("{}: its body has another length than it has said", request.target);
+    all.error = EIO;
   }
   co_return all;
 }

@@ -16,6 +16,7 @@
 #include "servers/http/clock_text.hpp"
 #include "servers/http/head_parser.hpp"
 #include "servers/http/page.hpp"
+#include "servers/http/responder.hpp"
 #include "servers/http/site.hpp"
 #include "servers/http/workspace.hpp"
 #include "servers/models/worker.hpp"
@@ -52,23 +53,25 @@ class Protocol {
 
  private:
   enum class Step {
-    read,   // the next request is not all there
-    body,   // its body comes first
-    more,   // there may be another one in the buffer
-    rest,   // a body that is not in memory follows the output
-    idle,   // everything that came is answered
-    close,  // the last answer
+    read,     // the next request is not all there
+    body,     // its body comes first
+    respond,  // all of it is there, its answer comes later
+    more,     // there may be another one in the buffer
+    rest,     // a body that is not in memory follows the output
+    idle,     // everything that came is answered
+    close,    // the last answer
+    gone,     // the client has left
   };
 
   Step answer_pending(Workspace& work, std::string_view client);
   Step answer(Workspace& work, std::string_view client, const PagePtr& page);
   Step refuse(Workspace& work, Status status, std::string_view client);
   Step after_answer(const Workspace& work) const noexcept;
-  PagePtr page_for(const Request& request);
-  PagePtr unchecked_page_for(const Request& request);
-  PagePtr page_of_failure(const Request& request, const std::exception& error);
   Reception receive(const Request& request);
+  PagePtr page_of_failure(const Request& request, const std::exception& error);
   net::Task<Step> read_body(net::Stream& stream, Workspace& work, std::string_view client);
+  net::Task<Step> respond(net::Stream& stream, Workspace& work, std::string_view client);
+  net::Task<PagePtr> await_page(net::Stream& stream, Workspace& work, std::string_view client);
   net::Task<net::IoResult> send_pieces(net::Stream& stream, const Page& page);
   net::Task<net::IoResult> send_source(net::Stream& stream, const Page& page,
                                        const Request& request);

@@ -1,39 +1,50 @@
 // What answers requests for resources.
 //
 //   Site site = [](const Request& request) { return make_page(Status::ok, "", "hello\n"); };
-//   PagePtr page = site(request);
+//   Reception reception = site(request);
 #pragma once
 
 #include <concepts>
 #include <functional>
+#include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "servers/http/page.hpp"
 #include "servers/http/request.hpp"
-#include "servers/http/store.hpp"
+#include "servers/http/responder.hpp"
 
 namespace procpool::http {
 
-// Answers GET and HEAD alike, without a body of their own. Never blocks for long; what it throws
-// becomes a 500. Where clients may change something it has a Store too.
+// The methods of what can only be looked at, as `Allow` has them.
+inline constexpr std::string_view kReading = "GET, HEAD, OPTIONS";
+
+// What a resource with these methods answers to another one: 204 to OPTIONS, else 405.
+PagePtr refuse_method(const Request& request, std::string_view allowed = kReading);
+
+// A function that is asked when the head of a request is there. Never blocks for long; what it
+// throws becomes a 500. One that gives pages is asked for GET and HEAD only; they are the same to
+// it, and to the client but for the body.
 class Site {
  public:
-  using Answer = std::function<PagePtr(const Request&)>;
-  using StoreOf = std::function<Store*(const Request&)>;
+  template <typename Function>
+    requires std::is_invocable_r_v<Reception, Function&, const Request&>
+  Site(Function receive)  // NOLINT(google-explicit-constructor)
+      : receive_{std::move(receive)} {}
 
   template <typename Function>
-    requires std::invocable<Function&, const Request&>
-  Site(Function answer, StoreOf store_of = nullptr)  // NOLINT(google-explicit-constructor)
-      : answer_{std::move(answer)}, store_of_{std::move(store_of)} {}
+    requires std::is_invocable_r_v<PagePtr, Function&, const Request&>
+  Site(Function page_for)  // NOLINT(google-explicit-constructor)
+      : receive_{[page_for = std::move(page_for)](const Request& request) mutable -> Reception {
+          if (request.method != Method::get && request.method != Method::head)
+            return {.page = refuse_method(request)};
+          return {.page = page_for(request)};
+        }} {}
 
-  PagePtr operator()(const Request& request) const { return answer_(request); }
-
-  // Nullptr: nothing can be changed there.
-  Store* store(const Request& request) const { return store_of_ ? store_of_(request) : nullptr; }
+  Reception operator()(const Request& request) const { return receive_(request); }
 
  private:
-  Answer answer_;
-  StoreOf store_of_;
+  std::function<Reception(const Request&)> receive_;
 };
 
 }  // namespace procpool::http

@@ -15,15 +15,22 @@ char unescape(std::string_view text) noexcept {
   return high < 0 || low < 0 ? '\0' : static_cast<char>(high << 4 | low);
 }
 
+// Takes the first byte of `text`, which is not empty, or what its escape stands for; NUL when it is
+// none.
+char take_byte(std::string_view& text) noexcept {
+  const bool escaped = text.front() == '%';
+  const char byte = escaped ? unescape(text) : text.front();
+  if (byte != '\0') text.remove_prefix(escaped ? 3 : 1);
+  return byte;
+}
+
 // Appends what `segment` stands for.
 Status decode(std::string_view segment, std::string& out) {
   while (!segment.empty()) {
-    const bool escaped = segment.front() == '%';
-    const char byte = escaped ? unescape(segment) : segment.front();
+    const char byte = take_byte(segment);
     if (byte == '\0') return Status::bad_request;
     if (byte == '/') return Status::not_found;
     out.push_back(byte);
-    segment.remove_prefix(escaped ? 3 : 1);
   }
   return Status::ok;
 }
@@ -78,6 +85,16 @@ void append_percent_encoded(std::string_view path, std::string& out) {
       out.append({'%', kDigits[byte >> 4], kDigits[byte & 15]});
     }
   }
+}
+
+std::optional<std::string> percent_decoded(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const char byte = take_byte(text);
+    if (byte == '\0') return std::nullopt;
+    out.push_back(byte);
+  }
+  return out;
 }
 
 }  // namespace procpool::http

@@ -6,6 +6,7 @@
 //   if (is_directory(relative) && !target.ends_with_slash) redirect_to("/" + encoded + "/");
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -37,5 +38,8 @@ bool is_hidden(std::string_view path) noexcept;
 // Appends `path` such that it may stand in a URI: '/' and unreserved characters (RFC 3986 §2.3)
 // stay, all others become %XX.
 void append_percent_encoded(std::string_view path, std::string& out);
+
+// What percent-encoded text stands for; nullopt: a '%' without two hex digits, or a NUL.
+std::optional<std::string> percent_decoded(std::string_view text);
 
 }  // namespace procpool::http

@@ -24,6 +24,7 @@ void Workspace::reset(HeadLimits limits) noexcept {
   request.reset();
   begin = end = 0;
   output.clear();
+  responder = nullptr;
   rest = nullptr;
   persistence = Persistence::keep;
   distrusted = false;

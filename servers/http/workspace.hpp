@@ -17,6 +17,7 @@
 #include "servers/http/head_parser.hpp"
 #include "servers/http/page.hpp"
 #include "servers/http/request.hpp"
+#include "servers/http/responder.hpp"
 
 namespace procpool::http {
 
@@ -47,7 +48,9 @@ struct Workspace {
   std::size_t begin = 0;  // what is pending is input[begin, end)
   std::size_t end = 0;
   std::string output;
-  PagePtr rest;  // its body, which is not in memory, goes out behind the output
+  std::unique_ptr<Responder> responder;  // makes the answer, when the body has come
+  std::string elsewhere;  // what `request` was redirected to inside the server: its target
+  PagePtr rest;           // its body, which is not in memory, goes out behind the output
   Persistence persistence = Persistence::keep;
   bool distrusted = false;  // what the client still sends must not be understood
   Deadline request_by = Deadline::never();

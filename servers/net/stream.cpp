@@ -1,5 +1,6 @@
 #include "servers/net/stream.hpp"
 
+#include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
@@ -146,6 +147,19 @@ void Stream::Operation::interrupted() {
 bool Stream::Readable::attempt() {
   if (interrupt_raised()) return finish(ECANCELED);
   return state_.maybe_unread;
+}
+
+bool Stream::Departure::begin(std::coroutine_handle<> waiter) {
+  if (interrupt_raised()) return !finish(ECANCELED);
+  await_suspend(waiter);
+  return true;
+}
+
+// What has arrived is for others to read, and would be reported again and again.
+bool Stream::Departure::attempt() {
+  if (wait_ready(state_.socket.fd(), POLLRDHUP, Deadline::now()) != 0) return finish(ECONNRESET);
+  state_.watch->set_interest(Interest::none);
+  return false;
 }
 
 bool Stream::ReadSome::attempt() {

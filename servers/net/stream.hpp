@@ -13,11 +13,14 @@
 
 #include <sys/types.h>
 
+#include <cerrno>
 #include <coroutine>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/loop.hpp"
@@ -57,6 +60,9 @@ class Stream {
   class ReadSome;
   class Write;
   class SendFile;
+  class Departure;
+  template <typename Awaiter>
+  class Meanwhile;
 
   // Waits until there is something to read, or the end. Holds no buffer: this is where a connection
   // idles.
@@ -78,6 +84,15 @@ class Stream {
   // its send buffer is free.
   SendFile send_file(int file, off_t offset, std::size_t length,
                      Deadline::Clock::duration patience);
+
+  // Awaits something else, for as long as the peer is there: a result without a value says why the
+  // wait was given up, by ECONNRESET (the peer has left, or will send nothing more), ETIMEDOUT or
+  // ECANCELED; what was awaited goes on, until its owner destroys it or awaits it anew. What leaves
+  // `awaiter` leaves this. A peer that has sent something meanwhile is seen to leave only when it
+  // leaves by a reset.
+  template <typename Awaiter>
+  Meanwhile<Awaiter> while_connected(Awaiter&& awaiter, Deadline deadline = Deadline::never(),
+                                     Interrupt* interrupt = nullptr);
 
   void shutdown_write() noexcept;  // the peer sees the end; shutdown(2)
 
@@ -166,5 +181,49 @@ class Stream::SendFile final : public Operation {
   std::size_t left_;
   Deadline::Clock::duration patience_;
 };
+
+// Waits for the end of what the peer sends.
+class Stream::Departure : public Operation {
+ public:
+  Departure(State& state, Deadline deadline, Interrupt* interrupt) noexcept
+      : Operation{state, Interest::read, deadline, interrupt} {}
+
+ protected:
+  bool begin(std::coroutine_handle<> waiter);  // false: interrupted
+
+ private:
+  bool attempt() override;
+};
+
+template <typename Awaiter>
+class Stream::Meanwhile final : public Departure {
+ public:
+  using Value = decltype(std::declval<Awaiter&>().await_resume());
+  struct Result {
+    std::optional<Value> value;
+    int error = 0;
+  };
+
+  Meanwhile(State& state, Awaiter&& awaiter, Deadline deadline, Interrupt* interrupt) noexcept
+      : Departure{state, deadline, interrupt}, awaiter_{std::forward<Awaiter>(awaiter)} {}
+
+  bool await_ready() { return awaiter_.await_ready(); }
+  bool await_suspend(std::coroutine_handle<> waiter) {
+    return awaiter_.await_suspend(waiter) && begin(waiter);
+  }
+  Result await_resume() {
+    if (result_.failed()) return {.value = std::nullopt, .error = result_.error};
+    return {.value = awaiter_.await_resume()};
+  }
+
+ private:
+  Awaiter&& awaiter_;
+};
+
+template <typename Awaiter>
+Stream::Meanwhile<Awaiter> Stream::while_connected(Awaiter&& awaiter, Deadline deadline,
+                                                   Interrupt* interrupt) {
+  return {*state_, std::forward<Awaiter>(awaiter), deadline, interrupt};
+}
 
 }  // namespace procpool::net

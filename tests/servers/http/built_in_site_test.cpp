@@ -42,7 +42,7 @@ class BuiltInSite : public testing::Test {
     request.method = Method::get;
     request.path = path;
     request.query = query;
-    return make_built_in_site(board_)(request);
+    return make_built_in_site(board_)(request).page;
   }
 
   nlohmann::json json() const { return nlohmann::json::parse(get("/status.json")->body); }

@@ -15,9 +15,10 @@ Site named(const std::string& name) {
 
 std::string site_of(SiteMap& map, std::string_view path, std::string_view host = "") {
   Request request;
+  request.method = Method::get;
   request.path = path;
   request.host = host;
-  return map.find(request)(request)->body;
+  return map.find(request)(request).page->body;
 }
 
 TEST(SiteMap, has_paths_of_whole_segments) {
