@@ -26,6 +26,8 @@
 #include "proc/pid_file.hpp"
 #include "servers/http/basic_authentication.hpp"
 #include "servers/http/built_in_site.hpp"
+#include "servers/http/cgi_runner.hpp"
+#include "servers/http/cgi_site.hpp"
 #include "servers/http/control.hpp"
 #include "servers/http/file_site.hpp"
 #include "servers/http/options.hpp"
@@ -51,10 +53,15 @@ http::Site make_site(models::Worker& worker, const http::Options& options) {
   const auto types = http::MimeTypes::load(kSystemMimeTypes);
   std::size_t share = 1 + options.paths.size() + options.hosts.size();
   for (const http::HostSettings& host : options.hosts) share += host.paths.size();
+  const auto programs = std::make_shared<http::CgiRunner>(
+      worker.loop(), [&worker](std::string_view line) { worker.log().error("{}", line); },
+      http::CgiLimits{.timeout = options.cgi_timeout, .programs = options.cgi_programs});
   const auto make = [&](const http::SiteSettings& settings, std::string_view prefix = "/") {
-    return settings.root.empty() && !settings.redirect
-               ? http::make_built_in_site(worker.board())
-               : http::make_file_site(settings, types, worker.loop(), prefix, share);
+    if (!settings.cgi.empty() && !settings.redirect)
+      return http::make_cgi_site(settings, prefix, programs);
+    if (settings.root.empty() && !settings.redirect)
+      return http::make_built_in_site(worker.board());
+    return http::make_file_site(settings, types, worker.loop(), prefix, share);
   };
   if (share == 1) return make(options.site);
 

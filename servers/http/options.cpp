@@ -269,6 +269,10 @@ constexpr Setting<Options> kSettings[] = {
      set_number<&Options::max_requests_jitter, std::uint64_t{0}, std::uint64_t{1} << 40>},
     {"max-rss", "SIZE", "replace a worker that occupies more memory; 0 (default): never",
      Kind::integer_or_text, set_size<&Options::max_rss>},
+    {"cgi-timeout", "TIME", "how long a CGI program may write nothing (30s)", Kind::duration,
+     set_duration<&Options::cgi_timeout>},
+    {"cgi-programs", "N", "CGI programs that run at once in each worker (16)", Kind::integer,
+     set_number<&Options::cgi_programs, 1u, 10'000u>},
     {"max-body", "BYTES", "the largest body of a request (1048576)", Kind::integer,
      set_number<&Options::max_body, std::uint64_t{0}, std::uint64_t{1} << 40>},
     {"max-connections", "N", "connections open at once in each worker (4096)", Kind::integer,
@@ -279,6 +283,8 @@ constexpr Setting<Options> kSettings[] = {
 constexpr Setting<SiteSettings> kSiteSettings[] = {
     {"root", "DIR", "serve the files beneath it, instead of the built-in site", Kind::text,
      set_text<&SiteSettings::root>},
+    {"cgi", "DIR", "run the programs beneath it (CGI), instead of serving files", Kind::text,
+     set_text<&SiteSettings::cgi>},
     {"gzip", "on|off", "compress text for who takes it (on)", Kind::toggle,
      set_toggle<&SiteSettings::gzip>},
     {"precompressed", "on|off", "send FILE.br and FILE.gz for FILE to who takes them (off)",
@@ -530,22 +536,26 @@ int try_to_open(const std::string& directory) noexcept {
 
 // By a child, as the workers will. To find "." in it needs what finding a file needs: search
 // permission.
-void check_root(const SiteSettings& site, const std::optional<proc::Credentials>& user,
-                const Origins& origins, const std::string& prefix) {
-  const std::string& root = site.root;
-  if (root.empty()) {
-    if (prefix.empty() || site.redirect) return;
-    throw OptionsError{"configuration", prefix + "root", "is missing"};
-  }
+void check_folder(const std::string& folder, const std::string& key,
+                  const std::optional<proc::Credentials>& user, const Origins& origins,
+                  const std::string& prefix) {
   const proc::ExitStatus status =
-      proc::Process::fork([inside = root + "/."] { return try_to_open(inside); },
-                          {.name = "root", .credentials = user, .keep_only = std::vector<int>{}})
+      proc::Process::fork([inside = folder + "/."] { return try_to_open(inside); },
+                          {.name = key, .credentials = user, .keep_only = std::vector<int>{}})
           .wait();
   if (status.success()) return;
   const std::string operation = user ? "open as " + user->user : "open";
   const std::string reason = status.code() ? error_text(*status.code()) : status.text();
-  refuse(origins, origins.contains(prefix + "root") ? prefix + "root" : "root",
-         Error{operation, root, reason}.what());
+  refuse(origins, origins.contains(prefix + key) ? prefix + key : key,
+         Error{operation, folder, reason}.what());
+}
+
+void check_folders(const SiteSettings& site, const std::optional<proc::Credentials>& user,
+                   const Origins& origins, const std::string& prefix) {
+  if (!site.root.empty()) check_folder(site.root, "root", user, origins, prefix);
+  if (!site.cgi.empty()) check_folder(site.cgi, "cgi", user, origins, prefix);
+  if (site.root.empty() && site.cgi.empty() && !site.redirect && !prefix.empty())
+    throw OptionsError{"configuration", prefix + "root", "is missing"};
 }
 
 }  // namespace
@@ -681,7 +691,7 @@ void validate(const Options& options, const Origins& origins) {
     refuse(origins, error.operation() == "group" ? "group" : "user", error.what());
   }
   for_each_site(options, [&](const SiteSettings& site, const std::string& prefix) {
-    check_root(site, user, origins, prefix);
+    check_folders(site, user, origins, prefix);
   });
 }
 

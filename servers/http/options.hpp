@@ -67,6 +67,10 @@ struct Options {
   std::uint64_t max_requests_jitter = 0;
   std::uint64_t max_rss = 0;
 
+  // Of CGI programs; see CgiLimits.
+  std::chrono::milliseconds cgi_timeout{30'000};
+  unsigned cgi_programs = 16;
+
   std::uint64_t max_body = 1'048'576;  // bytes of a request's body
   unsigned max_connections = 4096;     // open at once, in each worker
 

@@ -25,7 +25,8 @@ struct Redirection {
 
 // A value.
 struct SiteSettings {
-  std::string root;  // empty: the built-in site
+  std::string root;      // empty: the built-in site
+  std::string cgi = {};  // programs beneath it answer, instead of files; empty: none
 
   bool gzip = true;            // compress text on the fly for who takes it
   bool precompressed = false;  // send file.br and file.gz for `file`, unless they are older
