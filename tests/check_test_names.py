@@ -16,6 +16,7 @@ from pathlib import Path
 
 TABLES = [
     "proc/PEERS.md",
+    "servers/PEERS.md",
     "tests/ipc/PYTHON_IPC.md",
     "tests/proc/PYTHON_POOL.md",
     "tests/proc/PYTHON_PROCESS.md",

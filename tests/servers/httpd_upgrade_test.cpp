@@ -80,8 +80,15 @@ class Upgrade : public testing::Test {
   }();
 };
 
-TEST_F(Upgrade, again_and_again_loses_no_request) {
-  HttpServer server{setup()};
+class UpgradeWith : public Upgrade, public testing::WithParamInterface<std::string> {};
+
+INSTANTIATE_TEST_SUITE_P(, UpgradeWith, testing::Values("shared", "reuseport", "lock", "pass"),
+                         [](const auto& each) { return each.param; });
+
+TEST_P(UpgradeWith, this_accept_strategy_again_and_again_loses_no_request) {
+  HttpServerSetup with_strategy = setup();
+  with_strategy.arguments.insert(with_strategy.arguments.end(), {"--accept", GetParam()});
+  HttpServer server{with_strategy};
   make_page(server);
   KeepAliveClients clients{
       {.server = net::Address::parse("127.0.0.1:" + std::to_string(server.port())),
