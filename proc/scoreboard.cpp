@@ -41,7 +41,7 @@ std::string_view name_of(WorkerState state) noexcept {
 }
 
 void WorkerSlot::reset_counters() noexcept {
-  connections = accepted = requests = bytes = 0;
+  connections = accepted = requests = bytes = worked = 0;
   busy = false;
   wear = Wear::none;
   doing.set({});
@@ -57,6 +57,10 @@ void WorkerSlot::begin(std::string_view what, std::string_view for_whom) noexcep
 void WorkerSlot::count_request(std::uint64_t bytes_sent) noexcept {
   add(requests, std::uint64_t{1});
   add(bytes, bytes_sent);
+}
+
+void WorkerSlot::count_work(std::chrono::nanoseconds time) noexcept {
+  add(worked, static_cast<std::uint64_t>(time.count()));
 }
 
 ScoreboardView view_of(const Scoreboard& board) {

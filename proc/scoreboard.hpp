@@ -11,6 +11,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <ctime>
 #include <string>
@@ -41,6 +42,8 @@ struct alignas(64) WorkerSlot {
   std::atomic<std::uint64_t> accepted{0};                 // since it started; handed-over ones too
   std::atomic<std::uint64_t> requests{0};
   std::atomic<std::uint64_t> bytes{0};
+  std::atomic<std::uint64_t> worked{
+      0};                         // nanoseconds in which it did not wait; if that is asked for
   std::atomic<bool> busy{false};  // false: it waits for work
   std::atomic<Wear> wear{Wear::none};
   SharedText<160> doing;  // the request it began last
@@ -49,6 +52,7 @@ struct alignas(64) WorkerSlot {
   void reset_counters() noexcept;
   void begin(std::string_view what, std::string_view for_whom) noexcept;
   void count_request(std::uint64_t bytes_sent) noexcept;
+  void count_work(std::chrono::nanoseconds time) noexcept;
 };
 
 // The master's own row. Workers only read it.

@@ -478,6 +478,21 @@ bool Supervisor::renew(pid_t pid, const Escalation& retire_old) {
   return true;
 }
 
+bool Supervisor::restart(pid_t pid, const Escalation& escalation) {
+  Child* const child = children_->with_process(pid);
+  if (child == nullptr || child->state != ChildState::running) return false;
+  stop(*child, escalation, AfterStop::starts_again);
+  settle();
+  return true;
+}
+
+void Supervisor::hurry_generation(int generation, const Escalation& escalation) {
+  for (Child& child : children_->of(generation)) {
+    if (child.is_leaving()) stop_for_good(child, escalation);
+  }
+  settle();
+}
+
 void Supervisor::retire_all(const Escalation& escalation) {
   if (starting_) abandon_generation("told to stop before it was ready");
   for (Child& child : children_->all()) {

@@ -88,6 +88,13 @@ class Supervisor {
   bool renew(pid_t pid, const Escalation& retire_old);
   bool renewing() const noexcept { return renewal_.has_value(); }
 
+  // Ends this running child and starts it again: for one that cannot wait for a successor. False:
+  // no child with this process runs.
+  bool restart(pid_t pid, const Escalation& escalation);
+
+  // Of a generation that retires already: its children are told anew.
+  void hurry_generation(int generation, const Escalation& escalation);
+
   // Nothing is restarted any more. What is retiring already goes on as it was told.
   void retire_all(const Escalation& escalation);
 

@@ -97,12 +97,25 @@ std::string refusal() {
   return answer;
 }
 
+// A limit that was not given is the number of workers; one that was holds for the number that is
+// chosen by itself.
+void choose_workers(const http::Options& options, models::Service& service) {
+  unsigned workers =
+      options.workers != 0 ? options.workers : static_cast<unsigned>(proc::available_cpus());
+  workers = std::max(workers, options.min_workers);
+  if (options.max_workers != 0) workers = std::min(workers, options.max_workers);
+  service.workers = workers;
+  service.min_workers = options.min_workers != 0 ? options.min_workers : workers;
+  service.max_workers = options.max_workers != 0 ? options.max_workers : workers;
+}
+
 models::Service make_service(const http::Options& options) {
   models::Service service;
   for (const std::string& text : options.listen)
     service.listen.push_back(net::Address::parse(text));
-  service.workers =
-      options.workers != 0 ? options.workers : static_cast<unsigned>(proc::available_cpus());
+  choose_workers(options, service);
+  if (options.cpu_affinity)
+    service.cpus = options.cpu_affinity->empty() ? models::allowed_cpus() : *options.cpu_affinity;
   service.accept = options.accept;
   service.max_connections = options.max_connections;
   service.graceful_timeout = options.graceful_timeout;
@@ -110,6 +123,7 @@ models::Service make_service(const http::Options& options) {
   service.max_requests = options.max_requests;
   service.max_requests_jitter = options.max_requests_jitter;
   service.max_rss = options.max_rss;
+  service.max_rss_hard = options.max_rss_hard;
   service.run_as = credentials_of(options);
   service.refusal = refusal();
   service.make_handler = [options](models::Worker& worker) {

@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include <CLI/CLI.hpp>
 
@@ -187,6 +188,20 @@ std::string set_workers(Options& options, const Values& values) {
   return parse_number(values.back(), 1u, Options::kMaxWorkers, options.workers);
 }
 
+std::string set_cpu_affinity(Options& options, const Values& values) {
+  const std::string& value = values.back();
+  try {
+    if (value == "off") {
+      options.cpu_affinity.reset();
+    } else {
+      options.cpu_affinity = value == "auto" ? models::CpuList{} : models::parse_cpu_list(value);
+    }
+  } catch (const Error&) {
+    return "must be auto, off, or numbers and ranges, as \"0,2-3\", not \"" + value + "\"";
+  }
+  return {};
+}
+
 std::string set_accept(Options& options, const Values& values) {
   const auto& all = models::kAcceptStrategies;
   const auto named = std::find_if(all.begin(), all.end(), [&](models::AcceptStrategy strategy) {
@@ -240,6 +255,12 @@ std::string set_size(Options& options, const Values& values) {
 constexpr Setting<Options> kSettings[] = {
     {"workers", "N|auto", "worker processes; auto (default): one for each usable CPU",
      Kind::integer_or_text, set_workers},
+    {"min-workers", "N", "as few when there is little to do (as --workers)", Kind::integer,
+     set_number<&Options::min_workers, 1u, Options::kMaxWorkers>},
+    {"max-workers", "N", "as many when there is much to do (as --workers)", Kind::integer,
+     set_number<&Options::max_workers, 1u, Options::kMaxWorkers>},
+    {"cpu-affinity", "auto|off|LIST", "run each worker on one of these CPUs, as 0,2-3 (off)",
+     Kind::integer_or_text, set_cpu_affinity},
     {"accept", "shared|reuseport|lock|pass", "how workers come by connections (shared)", Kind::text,
      set_accept},
     {"listen", "ADDR:PORT",
@@ -269,6 +290,8 @@ constexpr Setting<Options> kSettings[] = {
      set_number<&Options::max_requests_jitter, std::uint64_t{0}, std::uint64_t{1} << 40>},
     {"max-rss", "SIZE", "replace a worker that occupies more memory; 0 (default): never",
      Kind::integer_or_text, set_size<&Options::max_rss>},
+    {"max-rss-hard", "SIZE", "end a worker that occupies more, with its connections (0)",
+     Kind::integer_or_text, set_size<&Options::max_rss_hard>},
     {"cgi-timeout", "TIME", "how long a CGI program may write nothing (30s)", Kind::duration,
      set_duration<&Options::cgi_timeout>},
     {"cgi-programs", "N", "CGI programs that run at once in each worker (16)", Kind::integer,
@@ -680,7 +703,33 @@ std::optional<proc::Credentials> credentials_of(const Options& options) {
   return proc::Credentials::of(options.user, group);
 }
 
+namespace {
+
+void check_workers(const Options& options, const Origins& origins) {
+  const auto [workers, least, most] =
+      std::tuple{options.workers, options.min_workers, options.max_workers};
+  if (least != 0 && most != 0 && least > most)
+    refuse(origins, "min-workers", "must not be more than max-workers");
+  if (workers != 0 && workers < least)
+    refuse(origins, "min-workers", "must not be more than workers");
+  if (most != 0 && workers > most) refuse(origins, "max-workers", "must not be less than workers");
+}
+
+void check_cpus(const Options& options, const Origins& origins) {
+  if (!options.cpu_affinity) return;
+  const models::CpuList allowed = models::allowed_cpus();
+  for (const int cpu : *options.cpu_affinity) {
+    if (!std::binary_search(allowed.begin(), allowed.end(), cpu))
+      refuse(origins, "cpu-affinity",
+             "has CPU " + std::to_string(cpu) + ", on which this process may not run");
+  }
+}
+
+}  // namespace
+
 void validate(const Options& options, const Origins& origins) {
+  check_workers(options, origins);
+  check_cpus(options, origins);
   if (options.user.empty() && !options.group.empty()) {
     refuse(origins, "group", "needs a user beside it");
   }

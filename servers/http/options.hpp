@@ -19,6 +19,7 @@
 #include "proc/credentials.hpp"
 #include "servers/http/site_settings.hpp"
 #include "servers/models/accept_strategy.hpp"
+#include "servers/models/cpu_list.hpp"
 
 namespace procpool::http {
 
@@ -37,7 +38,10 @@ struct Options {
   // Two generations of them have room on the scoreboard.
   static constexpr unsigned kMaxWorkers = 256;
 
-  unsigned workers = 0;  // 0: auto, one for each CPU that the process may use
+  unsigned workers = 0;      // 0: auto, one for each CPU that the process may use
+  unsigned min_workers = 0;  // 0: as many as `workers`
+  unsigned max_workers = 0;
+  std::optional<models::CpuList> cpu_affinity;  // empty: all that the process may use
   models::AcceptStrategy accept = models::AcceptStrategy::shared;
   std::vector<std::string> listen{"127.0.0.1:8080"};  // ADDR:PORT, [ADDR6]:PORT or unix:PATH
   SiteSettings site;                                  // what is served, but for
@@ -66,6 +70,7 @@ struct Options {
   std::uint64_t max_requests = 0;
   std::uint64_t max_requests_jitter = 0;
   std::uint64_t max_rss = 0;
+  std::uint64_t max_rss_hard = 0;  // at once
 
   // Of CGI programs; see CgiLimits.
   std::chrono::milliseconds cgi_timeout{30'000};

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <ctime>
 #include <iterator>
 #include <random>
@@ -15,6 +16,8 @@
 
 #include "ipc/base/error.hpp"
 #include "servers/models/detail/distributor.hpp"
+#include "servers/models/detail/resident_memory.hpp"
+#include "servers/models/detail/worker_scaling.hpp"
 
 namespace procpool::models {
 namespace {
@@ -36,6 +39,8 @@ constexpr auto kPatienceWithPredecessor = 1s;
 constexpr auto kPauseBetweenAttempts = 10ms;
 
 constexpr auto kPatienceWithSuccessor = 60s;
+
+constexpr auto kPauseBetweenLooks = 1s;
 
 net::Listener listen_on(const net::Address& address, Deadline deadline) {
   for (;;) {
@@ -102,6 +107,8 @@ Prefork::Prefork(Service service, Hooks hooks, Inheritance inheritance, Predeces
                                             : ipc::make_channel()},
       successor_bell_{make_bell()},
       manager_timer_{loop_, [this] { keep_manager_calm(); }},
+      care_timer_{loop_, [this] { look_after_workers(); }},
+      scaling_{std::make_unique<detail::WorkerScaling>()},
       successor_timer_{loop_, [this] { finish_upgrade("the new program is not ready in time"); }},
       signals_{{SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH,
                 SIGCHLD}},
@@ -181,7 +188,8 @@ void Prefork::reload() {
 std::shared_ptr<Prefork::Generation> Prefork::open(Service service) {
   if (service.prepare_logs) service.prepare_logs();
   auto generation = std::make_shared<Generation>();
-  const std::size_t wanted = distributor(service.accept).sockets_for(service.workers);
+  const std::size_t wanted =
+      distributor(service.accept).sockets_for(std::max(service.workers, service.max_workers));
   for (const net::Address& address : service.listen) {
     const auto& door = generation->doors.emplace_back(open_door(address, generation->doors));
     while (!address.is_unix() && door->sockets.size() < wanted)
@@ -232,7 +240,7 @@ void Prefork::Door::close() {
 void Prefork::start(std::shared_ptr<Generation> next) {
   next_ = std::move(next);
   const Service& old = current_ ? current_->service : next_->service;
-  std::vector<proc::ChildSpec> workers(next_->service.workers, worker_spec(next_));
+  std::vector<proc::ChildSpec> workers(workers_to_begin_with(next_->service), worker_spec(next_));
   next_->number = supervisor_.start_generation(std::move(workers), drain_plan(old));
 }
 
@@ -252,6 +260,8 @@ proc::ChildSpec Prefork::worker_spec(const std::shared_ptr<Generation>& generati
           .before_fork =
               [this, generation](proc::ChildOptions& options, int slot) {
                 for (const auto& [strategy, any] : distributors_) any->forget(slot);
+                if (!generation->service.cpus.empty())
+                  options.cpus = {cpu_of_next_worker(*generation, slot)};
                 const auto more = distributor(generation->service.accept).equip(slot);
                 options.keep_only->insert(options.keep_only->end(), more.begin(), more.end());
               },
@@ -279,6 +289,7 @@ int Prefork::be_worker(Generation& generation, proc::ChildContext& context) {
                       .graceful_timeout = service.graceful_timeout,
                       .max_requests = requests_of_one_worker(service),
                       .max_rss = service.max_rss,
+                      .measures_work = service.scales(),
                       .successor_bell = successor_bell_.fd()};
   return Worker{std::move(parts)}.run(service.make_handler, context);
 }
@@ -375,7 +386,9 @@ void Prefork::on_generation_ready() {
       if (std::ranges::find(current_->doors, door) == current_->doors.end()) door->close();
     }
     finish_reload({});
+    hurry_old_generations();
   }
+  look_after_workers();
   if (std::exchange(reload_again_, false)) reload();
 }
 
@@ -527,7 +540,7 @@ void Prefork::finish_reload(const std::string& problem) {
     board_->master.reloads.fetch_add(1);
     open_log();
     log_->info("reloaded: generation {} serves with {} workers", supervisor_.generation(),
-               current_->service.workers);
+               living_workers());
   } else {
     log_->error("reload failed, nothing has changed: {}", problem);
   }
@@ -562,6 +575,114 @@ void Prefork::recycle_one() {
     if (!supervisor_.renew(slot.pid, drain_plan(current_->service))) continue;
     log_->info("worker {} {}: it is replaced", slot.pid.load(), wear_of(slot));
     return;
+  }
+}
+
+// Nothing here is said by a worker that could not be wrong: what it says of its work can cost a
+// worker more or fewer, within the limits.
+void Prefork::look_after_workers() {
+  care_timer_.cancel();
+  const Service& service = current_->service;
+  if (phase_ != Phase::serving || (!service.scales() && service.max_rss_hard == 0)) return;
+  care_timer_.set(Deadline::in(kPauseBetweenLooks));
+  if (next_) return;
+  end_those_too_large();
+  scale();
+}
+
+// A successor has until the next look to be ready.
+void Prefork::end_those_too_large() {
+  const std::uint64_t limit = current_->service.max_rss_hard;
+  std::set<pid_t> too_large;
+  if (limit != 0) {
+    for (const proc::ChildView& worker : supervisor_.children()) {
+      if (worker.state != proc::ChildState::running) continue;
+      const UniqueFd statm = detail::open_statm(worker.pid);
+      if (detail::resident_bytes(statm.fd()) > limit) too_large.insert(worker.pid);
+    }
+  }
+  for (const pid_t pid : too_large) {
+    if (!too_large_.contains(pid) && supervisor_.renew(pid, stop_now_plan())) {
+      log_->warn("worker {} occupies more memory than max-rss-hard: it is replaced now", pid);
+    } else if (supervisor_.restart(pid, stop_now_plan())) {
+      log_->warn("worker {} occupies more memory than max-rss-hard: it is ended", pid);
+    }
+  }
+  too_large_ = std::move(too_large);
+}
+
+void Prefork::scale() {
+  const auto now = Deadline::Clock::now();
+  const auto time = now - std::exchange(last_look_, now);
+  const Service& service = current_->service;
+  if (!service.scales() || supervisor_.renewing()) return;
+  unsigned workers = 0;
+  double load = 0;
+  std::map<pid_t, std::uint64_t> worked;
+  for (const proc::ChildView& worker : supervisor_.children()) {
+    if (worker.generation != current_->number || worker.state == proc::ChildState::stopping)
+      continue;
+    if (worker.state != proc::ChildState::running) return;  // it will change the load
+    ++workers;
+    load += load_of(worker, time);
+    worked[worker.pid] = board_->workers[static_cast<std::size_t>(worker.slot)].worked;
+  }
+  worked_ = std::move(worked);
+  if (workers == 0) return;  // they have been retired
+  load /= workers;
+  const int change = scaling_->step({.workers = workers, .load = load},
+                                    {.least = service.min_workers, .most = service.max_workers});
+  if (change == 0) return;
+  log_->info("{} workers work for {:.0f} % of the time: {} {}", workers, 100 * load,
+             std::abs(change), change > 0 ? "more" : "fewer");
+  for (int more = 0; more < change; ++more) supervisor_.add(worker_spec(current_));
+  if (change < 0) supervisor_.retire_one(drain_plan(service));
+}
+
+// One that is full is no help to others, however little it has to do.
+double Prefork::load_of(const proc::ChildView& worker, Deadline::Clock::duration time) {
+  const proc::WorkerSlot& slot = board_->workers[static_cast<std::size_t>(worker.slot)];
+  const auto before = worked_.find(worker.pid);
+  if (before == worked_.end()) return 0;  // not yet known
+  const auto worked = static_cast<double>(slot.worked - before->second) /
+                      static_cast<double>(std::chrono::nanoseconds{time}.count());
+  const auto filled = static_cast<double>(slot.connections) /
+                      static_cast<double>(current_->service.max_connections);
+  return std::clamp(std::max(worked, filled), 0.0, 1.0);
+}
+
+// Beside the workers of its generation: the others will be gone soon.
+int Prefork::cpu_of_next_worker(const Generation& generation, int slot) {
+  std::vector<int> used;
+  for (const proc::ChildView& child : supervisor_.children()) {
+    const auto place = placements_.find(child.slot);
+    if (place != placements_.end() && place->second.generation == &generation)
+      used.push_back(place->second.cpu);
+  }
+  const int cpu = least_used_cpu(generation.service.cpus, used);
+  placements_.insert_or_assign(slot, Placement{.generation = &generation, .cpu = cpu});
+  return cpu;
+}
+
+// As many as serve now, if the load has chosen them.
+unsigned Prefork::workers_to_begin_with(const Service& service) const {
+  const unsigned now = current_ ? living_workers() : 0;
+  if (!service.scales() || now == 0) return service.workers;
+  return std::clamp(now, service.min_workers, service.max_workers);
+}
+
+// They have only what is slow left.
+void Prefork::hurry_old_generations() {
+  std::set<int> draining;
+  for (const proc::ChildView& child : supervisor_.children()) {
+    if (child.generation < current_->number) draining.insert(child.generation);
+  }
+  while (draining.size() > kMostDraining) {
+    const int oldest = *draining.begin();
+    draining.erase(draining.begin());
+    log_->warn("generation {} still drains, and {} newer ones: it is stopped now", oldest,
+               draining.size());
+    supervisor_.hurry_generation(oldest, stop_now_plan());
   }
 }
 

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,7 @@
 #include "proc/signal_source.hpp"
 #include "proc/supervisor.hpp"
 #include "servers/models/accept_strategy.hpp"
+#include "servers/models/cpu_list.hpp"
 #include "servers/models/inheritance.hpp"
 #include "servers/models/worker.hpp"
 #include "servers/net/address.hpp"
@@ -39,12 +41,22 @@ namespace procpool::models {
 
 namespace detail {
 class Distributor;
-}
+class WorkerScaling;
+}  // namespace detail
 
 // What one generation of workers runs with. A value: a reload makes a new one.
 struct Service {
   std::vector<net::Address> listen{};
-  unsigned workers = 1;
+  unsigned workers = 1;  // to begin with
+
+  // If the second is larger than the first, there are as many workers as the load needs between the
+  // two: it is measured every second, and one that is not needed any more drains.
+  unsigned min_workers = 0;
+  unsigned max_workers = 0;
+
+  bool scales() const noexcept { return min_workers < max_workers; }
+
+  CpuList cpus{};  // each worker runs on one of them, and they on all; empty: on any
   AcceptStrategy accept = AcceptStrategy::shared;
   unsigned max_connections = 4096;  // open at once, in each worker
   std::chrono::milliseconds graceful_timeout{30'000};
@@ -60,6 +72,10 @@ struct Service {
   std::uint64_t max_requests = 0;
   std::uint64_t max_requests_jitter = 0;
   std::uint64_t max_rss = 0;
+
+  // One that occupies more than this, looked at every second by the master, is ended as soon as its
+  // successor is ready, or a second later without one: its connections are lost. 0: never.
+  std::uint64_t max_rss_hard = 0;
 
   std::optional<proc::Credentials> run_as{};  // the workers; the master stays what it is
   std::string refusal{};  // sent to a client for whom a worker has no descriptor left
@@ -112,7 +128,8 @@ struct Hooks {
 // connection: the listening sockets are its own, new workers are ready before old ones drain, and
 // idle connections go to the new ones by descriptor through a channel that it keeps open. It never
 // touches a connection and never runs a handler, so nothing that a client sends reaches it. If it
-// dies, its workers are killed.
+// dies, its workers are killed. Of generations that drain the oldest are ended early when there are
+// more than kMostDraining.
 //
 // Signals: HUP reload, TERM and QUIT stop gracefully (a second one, or INT: at once), USR1 reopen
 // logs, USR2 upgrade, TTIN and TTOU one worker more or fewer, WINCH drain the workers and stay (HUP
@@ -124,6 +141,8 @@ struct Hooks {
 // meanwhile, the other one goes on. Process 1 cannot be succeeded so, and refuses.
 class Prefork {
  public:
+  static constexpr std::size_t kMostDraining = 4;
+
   // What it does not inherit, it opens. The predecessor, if there is one, outlives this object, is
   // told when the first workers are ready, and is not told if none of them could start.
   Prefork(Service service, Hooks hooks, Inheritance inheritance = {},
@@ -158,6 +177,12 @@ class Prefork {
     std::vector<std::vector<net::Listener*>> sockets;  // of each door, which may get more later
   };
 
+  // Where a worker runs.
+  struct Placement {
+    const Generation* generation;
+    int cpu;
+  };
+
   void obey(const proc::SignalInfo& signal);
   void reload();
   void upgrade();
@@ -178,6 +203,13 @@ class Prefork {
   void add_worker();
   void retire_worker();
   void recycle_one();
+  void look_after_workers();
+  void end_those_too_large();
+  void scale();
+  double load_of(const proc::ChildView& worker, Deadline::Clock::duration time);
+  void hurry_old_generations();
+  unsigned workers_to_begin_with(const Service& service) const;
+  int cpu_of_next_worker(const Generation& generation, int slot);
   void leave_work();
   void open_log();
   void reopen_logs();
@@ -217,6 +249,12 @@ class Prefork {
   ipc::Shared<proc::Scoreboard> board_;
   Loop loop_;
   Loop::Timer manager_timer_;
+  Loop::Timer care_timer_;
+  Deadline::Clock::time_point last_look_{};
+  std::map<pid_t, std::uint64_t> worked_;  // of each worker, nanoseconds up to the last look
+  std::set<pid_t> too_large_;              // workers whose successors are on their way
+  std::map<int, Placement> placements_;    // by slot; those of the dead too
+  std::unique_ptr<detail::WorkerScaling> scaling_;
   std::optional<Successor> successor_;
   std::optional<Loop::Watch> successor_watch_;
   Loop::Timer successor_timer_;

@@ -1,6 +1,5 @@
 #include "servers/models/worker.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -8,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <exception>
 #include <string>
 #include <utility>
@@ -18,6 +16,7 @@
 #include "servers/models/detail/acceptor.hpp"
 #include "servers/models/detail/intake.hpp"
 #include "servers/models/detail/listener_acceptor.hpp"
+#include "servers/models/detail/resident_memory.hpp"
 
 namespace procpool::models {
 namespace {
@@ -37,16 +36,6 @@ constexpr int kBeatsInALimit = 4;
 // Memory grows with work: a worker that sleeps need not be woken to look, and one that has done
 // nothing yet is no better than its successor.
 constexpr auto kPauseBetweenLooksAtMemory = 250ms;
-
-// The second number, in pages: statm in proc(5).
-std::uint64_t resident_bytes(int statm_fd) noexcept {
-  static const auto page_size = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  std::array<char, 128> text{};
-  if (::pread(statm_fd, text.data(), text.size() - 1, 0) <= 0) return 0;
-  char* rest = nullptr;
-  std::strtoull(text.data(), &rest, 10);
-  return std::strtoull(rest, nullptr, 10) * page_size;
-}
 
 std::string text_of(std::exception_ptr error) {
   try {
@@ -92,7 +81,7 @@ Worker::~Worker() = default;
 
 int Worker::run(const MakeHandler& make_handler, proc::ChildContext& context) {
   if (parts_.max_rss != 0) {
-    statm_ = UniqueFd{::open("/proc/self/statm", O_RDONLY | O_CLOEXEC)};
+    statm_ = detail::open_statm(::getpid());
     if (!statm_.valid()) throw_errno("open", "/proc/self/statm");
     next_look_at_memory_ = Deadline::Clock::now() + kPauseBetweenLooksAtMemory;
   }
@@ -125,6 +114,7 @@ void Worker::beat(Loop::Timer& heart, proc::ChildContext& context) {
 
 void Worker::end_turn() {
   for (const auto& call : at_turn_end_) call();
+  if (parts_.measures_work) slot().count_work(Deadline::Clock::now() - loop_.now());
   slot().connections.store(connections_.size(), std::memory_order_relaxed);
   if (draining_) {
     ended_ = ended_ || (connections_.size() == 0 && leaving_.empty());
@@ -147,7 +137,7 @@ proc::Wear Worker::look_for_wear() {
   }
   if (statm_.valid() && slot().requests > 0 && loop_.now() >= next_look_at_memory_) {
     next_look_at_memory_ = loop_.now() + kPauseBetweenLooksAtMemory;
-    if (resident_bytes(statm_.fd()) > parts_.max_rss) return proc::Wear::memory;
+    if (detail::resident_bytes(statm_.fd()) > parts_.max_rss) return proc::Wear::memory;
   }
   return proc::Wear::none;
 }

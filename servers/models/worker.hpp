@@ -78,6 +78,7 @@ class Worker {
     std::chrono::milliseconds graceful_timeout;
     std::uint64_t max_requests;  // after that it asks for a successor; 0: never
     std::uint64_t max_rss;       // the same in bytes of memory
+    bool measures_work;          // in slot.worked
     int successor_bell;          // an eventfd, by which it asks: see slot.wear
   };
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -384,6 +385,68 @@ TEST(Supervisor, keeps_the_old_child_while_its_successor_does_not_get_ready) {
   watched.supervisor.stop_all(kill_now);
   watched.step_until([&] { return watched.supervisor.empty(); });
   EXPECT_FALSE(watched.supervisor.renewing());
+}
+
+TEST(Supervisor, restarts_a_child_without_waiting_for_a_successor) {
+  Watched watched;
+  watched.start(workers(2));
+  const pid_t old = watched.pids().front();
+  const pid_t other = watched.pids().back();
+  ASSERT_TRUE(watched.supervisor.restart(old, kill_now));
+  EXPECT_FALSE(watched.supervisor.restart(old, kill_now)) << "it is being ended";
+  watched.step_until_told(Kind::ready, 3);
+  const auto pids = watched.pids();
+  EXPECT_EQ(std::ranges::count(pids, old), 0);
+  EXPECT_EQ(std::ranges::count(pids, other), 1);
+  EXPECT_EQ(watched.running(), 2U);
+  EXPECT_EQ(watched.count(Kind::exited), 0) << "it was asked to go";
+}
+
+TEST(Supervisor, restarts_a_child_that_is_being_renewed_and_keeps_its_number) {
+  Watched watched;
+  watched.start(workers(2));
+  const pid_t old = watched.pids().front();
+  ASSERT_TRUE(watched.supervisor.renew(old, kill_now));
+  ASSERT_TRUE(watched.supervisor.restart(old, kill_now));
+  watched.step_until(
+      [&] { return !watched.supervisor.renewing() && watched.supervisor.children().size() == 2; });
+  watched.step_until([&] { return watched.running() == 2U; });
+  EXPECT_EQ(std::ranges::count(watched.pids(), old), 0);
+}
+
+TEST(Supervisor, hurries_one_of_the_generations_that_retire) {
+  Watched watched;
+  const int first = watched.start({worker(serve_stubbornly)});
+  watched.start({worker(serve_stubbornly)});
+  watched.start(workers(1));
+  ASSERT_EQ(watched.supervisor.children().size(), 3U);
+  watched.supervisor.hurry_generation(3, kill_now);  // it does not retire
+  watched.supervisor.hurry_generation(first, kill_now);
+  watched.step_until_told(Kind::generation_gone);
+  EXPECT_EQ(watched.first(Kind::generation_gone).generation, first);
+  EXPECT_EQ(watched.supervisor.children().size(), 2U);
+  EXPECT_EQ(watched.running(), 1U);
+}
+
+TEST(Supervisor, asks_before_each_fork_what_the_process_is_to_start_with) {
+  Watched watched;
+  std::vector<int> slots;
+  ChildSpec spec = worker([](ChildContext& context) {
+    context.ready();
+    return ::umask(0) == 0123 ? 0 : 1;
+  });
+  spec.before_fork = [&](ChildOptions& options, int slot) {
+    slots.push_back(slot);
+    if (slots.size() == 2) throw Error{"open", "something", "there is none"};
+    options.umask = 0123;
+  };
+  spec.restart_type = RestartType::transient;
+  watched.start({spec});
+  watched.step_until_told(Kind::not_restarted);
+  EXPECT_EQ(slots, std::vector{0});
+  watched.supervisor.add(spec);
+  watched.step_until_told(Kind::start_failed);
+  EXPECT_NE(watched.first(Kind::start_failed).reason.find("there is none"), std::string::npos);
 }
 
 TEST(Supervisor, takes_a_storm_of_more_and_fewer) {

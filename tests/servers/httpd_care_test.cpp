@@ -16,6 +16,7 @@
 #include "tests/support/http_client.hpp"
 #include "tests/support/http_server.hpp"
 #include "tests/support/keep_alive_clients.hpp"
+#include "tests/support/temp_dir.hpp"
 
 namespace procpool::test {
 namespace {
@@ -94,6 +95,39 @@ TEST_F(Care, replaces_a_worker_that_is_stopped_while_the_others_serve) {
   }));
   clients.await_answers(100);
   EXPECT_EQ(clients.stop().wrong, 0u);
+}
+
+TEST_F(Care, serves_in_each_way_of_accepting_and_changes_it_at_a_reload) {
+  const TempDir folder;
+  const std::string config = folder.path() / "httpd.toml";
+  const auto configure = [&](const std::string& accept) {
+    std::ofstream{config} << "workers = 2\naccept = \"" << accept << "\"\n";
+  };
+  configure("pass");
+  HttpServer server{
+      {.arguments = {"--config", config},
+       .listen = {"127.0.0.1:0", "[::1]:0", "unix:" + (folder.path() / "s").string()}}};
+  KeepAliveClients clients = clients_of(server);
+  std::size_t generation = 1;
+  for (const std::string accept : {"reuseport", "lock", "shared", "pass"}) {
+    clients.await_answers(100);
+    configure(accept);
+    server.signal(SIGHUP);
+    ASSERT_TRUE(server.await_error("reloaded: generation " + std::to_string(++generation)));
+    for (const auto& url :
+         {"127.0.0.1:" + std::to_string(server.port_of(0)),
+          "[::1]:" + std::to_string(server.port_of(1)), "unix:" + (folder.path() / "s").string()}) {
+      EXPECT_EQ(HttpClient{net::Address::parse(url)}.get("/page").body, "hello") << url;
+    }
+  }
+  expect_no_loss(clients.stop(), server);
+}
+
+TEST_F(Care, has_as_many_workers_as_its_limits_allow) {
+  const HttpServer few{{.arguments = {"--max-workers", "1", "--cpu-affinity", "auto"}}};
+  EXPECT_EQ(few.worker_pids().size(), 1u);
+  const HttpServer many{{.arguments = {"--min-workers", "5"}}};
+  EXPECT_GE(many.worker_pids().size(), 5u);
 }
 
 }  // namespace

@@ -56,6 +56,7 @@ class PassAcceptor final : public Acceptor {
   void drain() override {
     draining_ = true;
     open();
+    take();
   }
 
  private:
@@ -63,7 +64,7 @@ class PassAcceptor final : public Acceptor {
   // gives its copies to another if this process ends here.
   void take() {
     std::vector<UniqueFd> sockets;
-    for (auto left = draining_ ? kMostUnreceived : intake_.at_once(); left > 0; --left) {
+    for (auto left = draining_ ? SIZE_MAX : intake_.at_once(); left > 0; --left) {
       auto socket = intake_.receive(lane_.channel.right);
       if (!socket) break;
       sockets.push_back(std::move(*socket));
@@ -104,6 +105,7 @@ class PassDistributor final : public Distributor {
   }
 
   bool serve_with(const std::vector<int>& slots, const Doors& doors) override {
+    if (slots == slots_ && doors == doors_) return false;
     slots_ = slots;
     doors_ = doors;
     watches_.clear();

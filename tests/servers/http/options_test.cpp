@@ -94,6 +94,10 @@ Options everything() {
   options.max_requests_jitter = 50;
   options.max_rss = 64 << 20;
   options.accept = models::AcceptStrategy::reuseport;
+  options.min_workers = 2;
+  options.max_workers = 8;
+  options.cpu_affinity = models::CpuList{0, 2, 3};
+  options.max_rss_hard = std::uint64_t{1} << 30;
   options.max_body = 0;
   options.max_connections = 17;
   return options;
@@ -102,6 +106,9 @@ Options everything() {
 TEST(CommandLineOptions, set_everything) {
   EXPECT_EQ(options_of({"--workers=4",
                         "--accept=reuseport",
+                        "--min-workers=2",
+                        "--max-workers=8",
+                        "--cpu-affinity=0,2-3",
                         "--listen",
                         "127.0.0.1:0",
                         "--listen=[::1]:80",
@@ -136,6 +143,7 @@ TEST(CommandLineOptions, set_everything) {
                         "--max-requests=1000",
                         "--max-requests-jitter=50",
                         "--max-rss=64M",
+                        "--max-rss-hard=1G",
                         "--max-body=0",
                         "--max-connections=17"}),
             everything());
@@ -177,6 +185,15 @@ TEST(CommandLineOptions, that_are_wrong_are_named) {
   for (const char* size : {"-1", "1.5M", "M", "1T", "1 M", "", "2000000G"}) {
     EXPECT_NE(complaint_about({"--max-rss", size}), "") << size;
   }
+  for (const char* cpus : {"", "a", "1-", "-1", "3-1", "0,,1", "0;1", "99999999"}) {
+    EXPECT_NE(complaint_about({"--cpu-affinity", cpus}).find("must be auto, off, or numbers"),
+              std::string::npos)
+        << cpus;
+  }
+  for (const char* workers : {"0", "257", "auto"}) {
+    EXPECT_NE(complaint_about({"--min-workers", workers}), "") << workers;
+    EXPECT_NE(complaint_about({"--max-workers", workers}), "") << workers;
+  }
   EXPECT_NE(complaint_about({"--accept", "mutex"})
                 .find("must be shared, reuseport, lock or pass, not \"mutex\""),
             std::string::npos);
@@ -191,6 +208,9 @@ TEST_F(OptionsFile, has_a_key_for_every_flag) {
   EXPECT_EQ(load(R"(
 workers = 4
 accept = "reuseport"
+min-workers = 2
+max-workers = 8
+cpu-affinity = "0,2-3"
 listen = ["127.0.0.1:0", "[::1]:80", "unix:/run/x"]
 root = "/srv"
 gzip = false
@@ -217,6 +237,7 @@ timeout = "20s"
 max-requests = 1000
 max-requests-jitter = 50
 max-rss = "65536K"
+max-rss-hard = "1G"
 max-body = 0
 max-connections = 17
 )"),
@@ -224,6 +245,21 @@ max-connections = 17
   EXPECT_EQ(load("workers = \"auto\"").workers, 0u);
   EXPECT_EQ(load("timeout = \"off\"").timeout, 0s);
   EXPECT_EQ(load(""), Options{});
+}
+
+TEST_F(OptionsFile, is_refused_when_its_numbers_of_workers_contradict_each_other) {
+  const std::string path = dir_.path() / "site.toml";
+  const auto says = [&](std::string_view text, const std::string& complaint_about_it) {
+    std::ofstream{path} << text;
+    EXPECT_EQ(complaint([&] { load_options(parse({"--config", path.c_str()})); }),
+              path + complaint_about_it);
+  };
+  says("min-workers = 3\nmax-workers = 2\n",
+       ":1 \"min-workers\": must not be more than max-workers");
+  says("workers = 2\nmin-workers = 3\n", ":2 \"min-workers\": must not be more than workers");
+  says("workers = 4\nmax-workers = 3\n", ":2 \"max-workers\": must not be less than workers");
+  says("cpu-affinity = \"0,8191\"\n",
+       ":1 \"cpu-affinity\": has CPU 8191, on which this process may not run");
 }
 
 TEST_F(OptionsFile, has_hosts_and_paths_that_begin_with_what_is_around_them) {

@@ -45,11 +45,10 @@ using test::Child;
 using test::Client;
 using test::eventually;
 using test::exited;
-using test::Forked;
-using test::Gate;
 using test::is_taken_over_from;
 using test::kPatience;
 using test::Server;
+using test::Visitors;
 using Numbers = std::vector<std::size_t>;
 
 TEST(ShareOf, gives_each_socket_a_worker_and_each_worker_a_socket) {
@@ -249,52 +248,6 @@ TEST_P(Accept, leaves_to_others_what_has_come_to_a_worker_that_does_nothing) {
     }
   }
 }
-
-struct Tally {
-  std::atomic<std::uint64_t> answered{0};
-  std::atomic<std::uint64_t> lost{0};
-};
-
-// Clients that come, ask once and leave, one after the other, each in a process of its own.
-class Visitors {
- public:
-  Visitors(std::vector<net::Address> servers, int count) {
-    for (int i = 0; i < count; ++i) {
-      processes_.emplace_back(
-          [this, server = servers[static_cast<std::size_t>(i) % servers.size()]] {
-            visit(server);
-          });
-    }
-  }
-
-  bool await_answers(std::uint64_t more) const {
-    const std::uint64_t enough = tally_->answered + more;
-    return eventually([&] { return tally_->answered >= enough; }, Deadline::in(60s));
-  }
-
-  void stop() {
-    stop_.open();
-    for (Forked& process : processes_) EXPECT_EQ(process.wait(), exited(0));
-  }
-
-  std::uint64_t lost() const { return tally_->lost; }
-
- private:
-  void visit(const net::Address& server) {
-    while (!stop_.is_open()) {
-      bool answered = false;
-      try {
-        answered = Client{server}.ask().has_value();
-      } catch (const Error&) {  // reset, or refused
-      }
-      ++(answered ? tally_->answered : tally_->lost);
-    }
-  }
-
-  ipc::Shared<Tally> tally_;
-  Gate stop_;
-  std::vector<Forked> processes_;
-};
 
 Service everywhere(Service service, const test::TempDir& folder) {
   for (const std::string& address : {std::string{"127.0.0.1:0"}, std::string{"[::1]:0"},

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -21,6 +22,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -39,12 +41,22 @@
 
 namespace procpool::test {
 
+constexpr std::chrono::seconds kIdle{60};
+constexpr std::chrono::milliseconds kWork{10};
+constexpr std::size_t kGrowth = std::size_t{300} << 20;
+
+// Memory that stays.
+inline void grow() {
+  static std::vector<char> memory;
+  memory.assign(kGrowth, 'x');
+}
+
 // Answers each line with the number of its process. "log" writes a line into the error log first,
-// "throw" throws, "hang" never comes back.
+// "throw" throws, "hang" never comes back; "work" takes its time, "grow" takes memory.
 inline net::Task<> answer_lines(models::Worker& worker, net::Stream stream) {
   std::array<char, 256> buffer;
   for (;;) {
-    const auto woken = co_await stream.readable(Deadline::in(kPatience), worker.drain());
+    const auto woken = co_await stream.readable(Deadline::in(kIdle), worker.drain());
     if (woken.interrupted()) {
       if (!worker.must_close()) co_return worker.hand_over(std::move(stream));
       if (wait_ready(stream.fd(), POLLIN, Deadline::now()) == 0) co_return;
@@ -59,6 +71,9 @@ inline net::Task<> answer_lines(models::Worker& worker, net::Stream stream) {
     } while (line.back() != '\n');
     if (line == "log\n") worker.log().error("somebody asked for a line");
     while (line == "hang\n") ::pause();
+    if (line.starts_with("grow")) grow();
+    while (line == "grow and hang\n") ::pause();
+    if (line == "work\n") std::this_thread::sleep_for(kWork);
     if (line == "throw\n") throw std::runtime_error{"somebody asked for an exception"};
     const std::string answer = std::to_string(::getpid()) + "\n";
     if ((co_await stream.write(answer, Deadline::in(kPatience))).failed()) co_return;
@@ -199,5 +214,53 @@ inline testing::AssertionResult is_taken_over_from(const std::set<pid_t>& old, C
   if (taken && answered) return testing::AssertionSuccess();
   return testing::AssertionFailure() << (taken ? "the connection ended" : "nobody took it over");
 }
+
+struct Tally {
+  std::atomic<std::uint64_t> answered{0};
+  std::atomic<std::uint64_t> lost{0};
+};
+
+// Clients that come, ask once and leave, one after the other, each in a process of its own.
+class Visitors {
+ public:
+  Visitors(std::vector<net::Address> servers, int count, std::string line = "who\n")
+      : line_{std::move(line)} {
+    for (int i = 0; i < count; ++i) {
+      processes_.emplace_back(
+          [this, server = servers[static_cast<std::size_t>(i) % servers.size()]] {
+            visit(server);
+          });
+    }
+  }
+
+  bool await_answers(std::uint64_t more) const {
+    const std::uint64_t enough = tally_->answered + more;
+    return eventually([&] { return tally_->answered >= enough; }, Deadline::in(kIdle));
+  }
+
+  void stop() {
+    stop_.open();
+    for (Forked& process : processes_) EXPECT_EQ(process.wait(), exited(0));
+  }
+
+  std::uint64_t lost() const { return tally_->lost; }
+
+ private:
+  void visit(const net::Address& server) {
+    while (!stop_.is_open()) {
+      bool answered = false;
+      try {
+        answered = Client{server}.ask(line_).has_value();
+      } catch (const Error&) {  // reset, or refused
+      }
+      ++(answered ? tally_->answered : tally_->lost);
+    }
+  }
+
+  std::string line_;
+  ipc::Shared<Tally> tally_;
+  Gate stop_;
+  std::vector<Forked> processes_;
+};
 
 }  // namespace procpool::test

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -182,6 +183,34 @@ TEST(Listener, does_not_remove_a_file_that_is_no_socket) {
   }
   EXPECT_THROW(Listener::open(Address::parse("unix:" + path.string())), Error);
   EXPECT_TRUE(std::filesystem::exists(path));
+}
+
+TEST(Listener, shares_its_address_with_a_second_socket_from_when_that_listens) {
+  for (const char* address : {"127.0.0.1:0", "[::1]:0", "[::]:0"}) {
+    auto first = Listener::open(Address::parse(address));
+    auto second = first.open_beside();
+    EXPECT_TRUE(first.is_listening());
+    EXPECT_FALSE(second.is_listening());
+    EXPECT_EQ(second.address(), first.address());
+
+    std::vector<UniqueFd> clients;
+    const auto accept_all = [](const Listener& listener) {
+      std::size_t count = 0;
+      while (std::holds_alternative<UniqueFd>(listener.try_accept())) ++count;
+      return count;
+    };
+    for (int i = 0; i < 10; ++i) clients.push_back(connect_to(first.address()));
+    EXPECT_EQ(accept_all(first), 10u);
+    second.listen();
+    EXPECT_TRUE(second.is_listening());
+    for (int i = 0; i < 100; ++i) clients.push_back(connect_to(first.address()));
+    const std::size_t of_first = accept_all(first);
+    const std::size_t of_second = accept_all(second);
+    EXPECT_EQ(of_first + of_second, 100u);
+    EXPECT_GT(of_first, 0u);
+    EXPECT_GT(of_second, 0u);
+    EXPECT_THROW(Listener::open(first.address()), Error) << "it is no address for other servers";
+  }
 }
 
 }  // namespace
