@@ -25,8 +25,9 @@ namespace procpool::http {
 // A program costs its own request at most: 500 when it cannot be started, 502 when it ends without
 // a head, or with one that is none (see cgi_head.hpp; up to 32 KiB), 503 when too many run, 504
 // when it takes too long; an answer that has begun is cut off, so that the client sees it. When the
-// client leaves, and in all of these cases, it is killed with its process group, and so is at its
-// end whatever it leaves in that group. NPH (RFC 3875 §5) is not supported.
+// client closes its side of the connection, and in all of these cases, it is killed with its
+// process group, and so is at its end whatever it leaves in that group. NPH (RFC 3875 §5) is not
+// supported.
 //
 // Throws Error if the folder cannot be opened. For one process and one thread.
 Site make_cgi_site(const SiteSettings& settings, std::string_view prefix,

@@ -67,7 +67,7 @@ struct Page {
   std::vector<FilePiece> pieces = {};
   std::shared_ptr<BodySource> source = nullptr;  // or else what makes the body, once
   std::uint64_t size = 0;                        // of the body, in bytes; of a source unknown
-  std::string elsewhere = {};  // or else the target on this server whose answer it is
+  std::string elsewhere = {};  // or else, of a responder, the target here whose answer it is
   std::shared_ptr<const Representation> representation = nullptr;  // of a 200 that has validators
 };
 
