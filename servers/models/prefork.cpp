@@ -612,10 +612,10 @@ void Prefork::end_those_too_large() {
 }
 
 void Prefork::scale() {
-  const auto now = Deadline::Clock::now();
-  const auto time = now - std::exchange(last_look_, now);
   const Service& service = current_->service;
   if (!service.scales() || supervisor_.renewing()) return;
+  const auto now = Deadline::Clock::now();
+  const auto time = now - last_look_;
   unsigned workers = 0;
   double load = 0;
   std::map<pid_t, std::uint64_t> worked;
@@ -628,6 +628,7 @@ void Prefork::scale() {
     worked[worker.pid] = board_->workers[static_cast<std::size_t>(worker.slot)].worked;
   }
   worked_ = std::move(worked);
+  last_look_ = now;
   if (workers == 0) return;  // they have been retired
   load /= workers;
   const int change = scaling_->step({.workers = workers, .load = load},
