@@ -46,7 +46,8 @@ class Example {
 
   // Of the events, which have no end.
   std::string first_lines(const std::string& field) const {
-    return run_program({"sh", "-c", "curl -sSN --noproxy '*' --max-time 40 -H \"$1\" \"$0/count\" | head -n 5",
+    return run_program({"sh", "-c",
+                        "curl -sSN --noproxy '*' --max-time 40 -H \"$1\" \"$0/count\" | head -n 5",
                         url_, field})
         .output;
   }
