@@ -50,6 +50,7 @@ struct Line {
 
 std::vector<Line> lines_of(const Estate& estate) {
   std::vector<Line> lines;
+  lines.reserve(estate.sockets.size() + 4);
   for (const Estate::Socket& socket : estate.sockets)
     lines.push_back({std::string{kSocket} + socket.asked.text(), {socket.fd}});
   lines.push_back(
