@@ -66,7 +66,7 @@ class Upgrade : public testing::Test {
   void expect_nothing_changed(const HttpServer& server) const {
     EXPECT_EQ(holder(), server.pid());
     EXPECT_EQ(read_file(pid_file_), std::to_string(server.pid()) + "\n");
-    EXPECT_EQ(server.worker_pids().size(), 2U);
+    EXPECT_TRUE(eventually([&] { return server.worker_pids().size() == 2U; }));
     EXPECT_EQ(page_of(server), "hello");
   }
 
