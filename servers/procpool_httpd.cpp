@@ -299,6 +299,7 @@ int serve_as_daemon(Start& start, const http::CommandLine& command_line,
   if (options.error_log == "-")
     throw http::OptionsError{"option", "--daemon", "needs --error-log FILE: it has no terminal"};
   std::vector<int> keep;
+  keep.reserve(start.activated.size());
   for (const proc::ActivatedDescriptor& passed : start.activated) keep.push_back(passed.fd.fd());
   const proc::DaemonStart result = proc::daemonize(
       {.name = "procpool-httpd",
@@ -342,6 +343,7 @@ int run(Start& start, const http::CommandLine& command_line) {
 
 int run(Start& start) {
   std::vector<const char*> argv;
+  argv.reserve(start.argv.size());
   for (const std::string& argument : start.argv) argv.push_back(argument.c_str());
   try {
     return run(start, http::parse_command_line(static_cast<int>(argv.size()), argv.data()));
