@@ -117,7 +117,7 @@ TEST_P(UpgradeWith, this_accept_strategy_again_and_again_loses_no_request) {
 }
 
 TEST_F(Upgrade, runs_the_program_that_has_its_name_now) {
-  HttpServer server{setup()};
+  const HttpServer server{setup()};
   replace_program("echo started anew >&2; exec " + httpd_program() + " \"$@\"");
   EXPECT_EQ(upgrade().status, ExitStatus::exited(0));
   EXPECT_TRUE(contains(server.errors(), "started anew"));
@@ -152,7 +152,7 @@ TEST_F(Upgrade, leaves_no_name_of_a_unix_socket_that_the_new_configuration_does_
 }
 
 TEST_F(Upgrade, goes_on_counting) {
-  HttpServer server{[&] {
+  const HttpServer server{[&] {
     HttpServerSetup built_in = setup();
     built_in.built_in_site = true;
     return built_in;
@@ -168,7 +168,7 @@ TEST_F(Upgrade, goes_on_counting) {
 }
 
 TEST_F(Upgrade, to_a_configuration_that_is_wrong_says_so_and_changes_nothing) {
-  HttpServer server{setup()};
+  const HttpServer server{setup()};
   make_page(server);
   std::ofstream{config_} << "idle-timeout = 30\nroot = 5\n";
   const HttpdRun failed = upgrade();
@@ -181,7 +181,7 @@ TEST_F(Upgrade, to_a_configuration_that_is_wrong_says_so_and_changes_nothing) {
 }
 
 TEST_F(Upgrade, to_a_program_that_dies_changes_nothing) {
-  HttpServer server{setup()};
+  const HttpServer server{setup()};
   make_page(server);
   replace_program("kill -9 $$");
   const HttpdRun failed = upgrade();
@@ -191,7 +191,7 @@ TEST_F(Upgrade, to_a_program_that_dies_changes_nothing) {
 }
 
 TEST_F(Upgrade, to_a_program_that_is_not_there_changes_nothing) {
-  HttpServer server{setup()};
+  const HttpServer server{setup()};
   make_page(server);
   std::filesystem::remove(program_);
   const HttpdRun failed = upgrade();

@@ -153,6 +153,7 @@ TEST(Listener, that_is_adopted_leaves_the_name_to_whom_it_belongs_until_it_is_it
 
 TEST(Listener, that_is_adopted_never_blocks_and_is_closed_by_exec) {
   UniqueFd socket{::socket(AF_INET, SOCK_STREAM, 0)};
+  ASSERT_TRUE(socket.valid());
   ASSERT_EQ(::listen(socket.fd(), 1), 0);
   const auto listener = Listener::adopt(std::move(socket));
   EXPECT_EQ(std::get<int>(listener.try_accept()), EAGAIN);
@@ -194,6 +195,7 @@ TEST(Listener, shares_its_address_with_a_second_socket_from_when_that_listens) {
     EXPECT_EQ(second.address(), first.address());
 
     std::vector<UniqueFd> clients;
+    clients.reserve(110);
     const auto accept_all = [](const Listener& listener) {
       std::size_t count = 0;
       while (std::holds_alternative<UniqueFd>(listener.try_accept())) ++count;
