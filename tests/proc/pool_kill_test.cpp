@@ -89,8 +89,8 @@ TEST_F(PoolStorm, of_killed_workers_settles_each_task_once_and_begins_none_twice
   Pool pool{four_workers()};
   std::vector<int> settled(kTasks);
   Settled count;
-  std::vector<Future<void>> ends;
   std::vector<Future<int>> tasks;
+  tasks.reserve(kTasks);
   for (int n = 0; n < kTasks; ++n) tasks.push_back(pool.submit(&work, n));
   for (auto& task : as_completed(tasks)) {
     const auto index = static_cast<std::size_t>(&task - tasks.data());
@@ -144,6 +144,7 @@ TEST_F(PoolStorm, of_killed_workers_and_nurseries_lets_every_idempotent_task_end
     Nursery nursery;
     Pool pool{four_workers(), nursery};
     std::vector<Future<int>> tasks;
+    tasks.reserve(kTasks);
     for (int n = 0; n < kTasks; ++n) {
       tasks.push_back(pool.submit({.idempotent = true}, &work, n));
     }
@@ -194,6 +195,7 @@ TEST_F(PoolStorm, of_deadlines_ends_only_the_tasks_that_are_overdue) {
     return n;
   };
   std::vector<Future<int>> tasks;
+  tasks.reserve(200);
   for (int n = 0; n < 200; ++n) {
     tasks.push_back(n % 20 == 7 ? pool.submit({.deadline = 5ms}, hang_on_some, n)
                                 : pool.submit(hang_on_some, n));
