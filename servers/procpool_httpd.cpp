@@ -251,9 +251,15 @@ class Presence {
     record_->leave();
     file_->leave();
   }
+  // The lock has stayed here, or comes back; a file that cannot be written (full disk) stops
+  // nobody.
   void stay(const std::string& problem) {
     if (!file_) return;
-    file_->hold();
+    try {
+      file_->hold();
+    } catch (const std::exception& error) {
+      std::cerr << "procpool-httpd: " << error.what() << std::endl;
+    }
     record_->finish(problem);
   }
 

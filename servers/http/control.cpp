@@ -9,7 +9,9 @@
 #include <array>
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <optional>
+#include <string>
 #include <system_error>
 
 #include "ipc/base/deadline.hpp"
@@ -57,12 +59,6 @@ ControlResult ended_meanwhile(const Server& server) {
   return {1, server.name() + " has ended before it was done"};
 }
 
-Reloads record_of(const std::string& operation, const std::string& pid_file) {
-  const auto record = read_reload_record(pid_file);
-  if (!record) throw Error{operation, pid_file, "its process keeps no record of reloads"};
-  return *record;
-}
-
 UniqueFd watch_folder_of(const std::string& path) {
   UniqueFd watch{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
   if (!watch.valid()) throw_errno("inotify_init1");
@@ -84,6 +80,33 @@ bool await_change(const UniqueFd& watch, const Server& server, Deadline deadline
   return true;
 }
 
+// Given the record if it tells of an end that came later than the signal; empty: not that one.
+using SuccessText = std::function<std::string(const Server&, const std::optional<Reloads>&)>;
+
+// Sends the signal, and looks at what has come of it until that is known.
+ControlResult change_server(const std::string& pid_file, const std::string& operation,
+                            int signal_number, const SuccessText& success_of) {
+  const auto server = find_server(pid_file);
+  if (!server) return not_running(pid_file);
+  const UniqueFd watch = watch_folder_of(pid_file);
+  const auto before = read_reload_record(pid_file);
+  if (!before) throw Error{operation, pid_file, "its process keeps no record of reloads"};
+  if (!send_signal(server->pidfd.fd(), signal_number)) return ended_meanwhile(*server);
+
+  const Deadline deadline = Deadline::in(kPatience);
+  for (;;) {
+    auto finished = read_reload_record(pid_file);
+    if (finished && (finished->finished <= before->begun || finished->finished < finished->begun))
+      finished.reset();
+    if (const std::string success = success_of(*server, finished); !success.empty())
+      return {0, success};
+    if (finished) return {1, "nothing has changed: " + finished->problem};
+    if (has_ended(server->pidfd.fd())) return ended_meanwhile(*server);
+    if (!await_change(watch, *server, deadline))
+      return {1, server->name() + " tells no result of its " + operation};
+  }
+}
+
 }  // namespace
 
 ControlResult server_status(const std::string& pid_file) {
@@ -98,43 +121,21 @@ ControlResult server_status(const std::string& pid_file) {
 }
 
 ControlResult reload_server(const std::string& pid_file) {
-  const auto server = find_server(pid_file);
-  if (!server) return not_running(pid_file);
-  const UniqueFd watch = watch_folder_of(pid_file);
-  const Reloads before = record_of("reload", pid_file);
-  if (!send_signal(server->pidfd.fd(), SIGHUP)) return ended_meanwhile(*server);
-
-  const Deadline deadline = Deadline::in(kPatience);
-  for (;;) {
-    const auto now = read_reload_record(pid_file);
-    if (now && now->finished > before.begun) {
-      if (now->problem.empty()) return {0, server->name() + " has reloaded"};
-      return {1, "nothing has changed: " + now->problem};
-    }
-    if (has_ended(server->pidfd.fd())) return ended_meanwhile(*server);
-    if (!await_change(watch, *server, deadline))
-      return {1, server->name() + " tells no result of its reload"};
-  }
+  return change_server(pid_file, "reload", SIGHUP,
+                       [](const Server& server, const std::optional<Reloads>& finished) {
+                         const bool succeeded = finished && finished->problem.empty();
+                         return succeeded ? server.name() + " has reloaded" : std::string{};
+                       });
 }
 
 ControlResult upgrade_server(const std::string& pid_file) {
-  const auto server = find_server(pid_file);
-  if (!server) return not_running(pid_file);
-  const UniqueFd watch = watch_folder_of(pid_file);
-  const Reloads before = record_of("upgrade", pid_file);
-  if (!send_signal(server->pidfd.fd(), SIGUSR2)) return ended_meanwhile(*server);
-
-  const Deadline deadline = Deadline::in(kPatience);
-  for (;;) {
-    const auto holder = proc::read_pid_file(pid_file);
-    if (holder && *holder != server->pid)
-      return {0, "process " + std::to_string(*holder) + " has taken over from " + server->name()};
-    const auto now = read_reload_record(pid_file);
-    if (now && now->finished > before.begun) return {1, "nothing has changed: " + now->problem};
-    if (has_ended(server->pidfd.fd())) return ended_meanwhile(*server);
-    if (!await_change(watch, *server, deadline))
-      return {1, server->name() + " tells no result of its upgrade"};
-  }
+  return change_server(
+      pid_file, "upgrade", SIGUSR2, [&](const Server& server, const std::optional<Reloads>&) {
+        const auto holder = proc::read_pid_file(pid_file);
+        return holder && *holder != server.pid
+                   ? "process " + std::to_string(*holder) + " has taken over from " + server.name()
+                   : std::string{};
+      });
 }
 
 ControlResult stop_server(const std::string& pid_file) {

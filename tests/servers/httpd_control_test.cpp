@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/children.hpp"
+#include "tests/support/contains.hpp"
 #include "tests/support/http_server.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -32,10 +33,6 @@ class Control : public testing::Test {
   std::string config_ = dir_.path() / "httpd.toml";
   std::string pid_file_ = dir_.path() / "httpd.pid";
 };
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != text.npos;
-}
 
 TEST_F(Control, says_that_nothing_is_running) {
   for (const char* command : {"status", "reload", "stop"}) {

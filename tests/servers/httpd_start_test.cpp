@@ -16,6 +16,7 @@
 #include "servers/net/address.hpp"
 #include "servers/net/listener.hpp"
 #include "tests/support/children.hpp"
+#include "tests/support/contains.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/http_server.hpp"
 #include "tests/support/service_manager.hpp"
@@ -25,10 +26,6 @@ namespace procpool::test {
 namespace {
 
 using proc::ExitStatus;
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != text.npos;
-}
 
 // With this process's environment and one variable more.
 std::vector<std::string> environment_with(const std::string& variable) {
@@ -123,6 +120,16 @@ TEST(Manager, sees_that_the_server_lives) {
   environment.emplace_back("WATCHDOG_USEC=200000");
   const HttpServer server{{.child = {.environment = std::move(environment)}}};
   for (int i = 0; i < 3; ++i) EXPECT_EQ(manager.awaits("WATCHDOG=1"), "WATCHDOG=1");
+}
+
+TEST(Successor, that_was_given_rubbish_says_so) {
+  for (const char* descriptor : {"x", "-1", "99", "1", ""}) {
+    const HttpdRun run = run_httpd(
+        {"--listen", "127.0.0.1:0"},
+        {.environment = environment_with(std::string{"PROCPOOL_SUCCEEDS="} + descriptor)});
+    EXPECT_EQ(run.status, ExitStatus::exited(1)) << descriptor;
+    EXPECT_TRUE(contains(run.errors, "is no channel of this process")) << run.errors;
+  }
 }
 
 // As a service manager starts a service of a socket: it has opened that.

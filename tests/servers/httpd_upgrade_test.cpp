@@ -1,5 +1,6 @@
 // kill -USR2: another program takes over, and nobody notices.
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include <chrono>
@@ -13,6 +14,7 @@
 #include "proc/pid_file.hpp"
 #include "servers/net/address.hpp"
 #include "tests/support/children.hpp"
+#include "tests/support/contains.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/http_server.hpp"
@@ -24,10 +26,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using proc::ExitStatus;
-
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != text.npos;
-}
 
 // A server whose program can be replaced, by the name it was started with. Its successors end with
 // the test.
@@ -198,6 +196,26 @@ TEST_F(Upgrade, to_a_program_that_is_not_there_changes_nothing) {
   EXPECT_EQ(failed.status, ExitStatus::exited(1));
   EXPECT_TRUE(contains(failed.errors, "No such file or directory")) << failed.errors;
   expect_nothing_changed(server);
+}
+
+TEST_F(Upgrade, that_fails_on_a_full_disk_stops_nobody) {
+  HttpServerSetup patient = setup();
+  patient.child.ignored_signals = {SIGXFSZ};
+  HttpServer server{patient};
+  make_page(server);
+  const rlimit nothing{.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
+  rlimit before{};
+  ASSERT_EQ(::prlimit(server.pid(), RLIMIT_FSIZE, &nothing, &before), 0);
+  std::filesystem::remove(program_);
+  server.signal(SIGUSR2);
+  server.signal(SIGWINCH);  // Taken after it: when no worker is left, it has failed.
+  EXPECT_TRUE(eventually([&] { return server.worker_pids().empty(); })) << server.errors();
+  EXPECT_EQ(holder(), server.pid());
+
+  ASSERT_EQ(::prlimit(server.pid(), RLIMIT_FSIZE, &before, nullptr), 0);
+  const HttpdRun reload = run_httpd({"reload", "--pid-file", pid_file_});
+  EXPECT_EQ(reload.status, ExitStatus::exited(0)) << reload.errors << server.errors();
+  EXPECT_EQ(page_of(server), "hello");
 }
 
 TEST_F(Upgrade, goes_on_when_the_old_master_is_killed_meanwhile) {

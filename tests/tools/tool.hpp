@@ -11,6 +11,7 @@
 
 #include "ipc/base/io.hpp"
 #include "proc/process.hpp"
+#include "tests/support/contains.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace procpool::test {
@@ -43,10 +44,6 @@ inline Ran run_tool(const std::string& program, const std::vector<std::string>& 
           .status = status,
           .output = read_file(folder.path() / "out"),
           .errors = read_file(folder.path() / "err")};
-}
-
-inline bool contains(const std::string& text, const std::string& words) {
-  return text.find(words) != std::string::npos;
 }
 
 }  // namespace procpool::test
