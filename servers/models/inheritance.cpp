@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <charconv>
@@ -100,10 +101,10 @@ void take_line(Inheritance& all, std::string_view line, Channel::Received& recei
   }
 }
 
-UniqueFd for_another_program(const Channel& channel) {
-  UniqueFd copy{::fcntl(channel.fd(), F_DUPFD_CLOEXEC, 3)};
-  if (!copy.valid()) throw_errno("fcntl(F_DUPFD_CLOEXEC)");
-  return copy;
+bool is_channel(int fd) noexcept {
+  int type = 0;
+  socklen_t size = sizeof type;
+  return ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_SEQPACKET;
 }
 
 }  // namespace
@@ -112,14 +113,13 @@ Successor::Successor(const std::vector<std::string>& argv, std::vector<std::stri
                      const Estate& estate)
     : channel_{UniqueFd{}} {
   auto [mine, its] = ipc::make_channel();
-  const UniqueFd kept = for_another_program(its);
-  environment.push_back(std::string{kVariable} + "=" + std::to_string(kept.fd()));
+  environment.push_back(std::string{kVariable} + "=" + std::to_string(its.fd()));
   const std::vector<Line> lines = lines_of(estate);
   // Before it starts: so it has them whenever this process dies.
   const auto rest = send(mine, lines, Deadline::now());
   process_ = proc::spawn_detached(
       argv,
-      {.name = "successor", .keep_only = {{kept.fd()}}, .environment = std::move(environment)});
+      {.name = "successor", .keep_only = {{its.fd()}}, .environment = std::move(environment)});
   channel_ = std::move(mine);
   try {
     pidfd_ = open_pidfd(process_.pid);
@@ -154,8 +154,8 @@ std::optional<Predecessor> Predecessor::of_this_process() {
   ::unsetenv(name.c_str());
   int fd = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), fd);
-  if (error != std::errc{} || end != text.data() + text.size() || ::fcntl(fd, F_GETFD) < 0)
-    throw Error{name, text, "is no descriptor of this process"};
+  if (error != std::errc{} || end != text.data() + text.size() || !is_channel(fd))
+    throw Error{name, text, "is no channel of this process"};
   if (::fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) throw_errno("fcntl(F_SETFD)", text);
   return Predecessor{Channel{UniqueFd{fd}}};
 }

@@ -135,6 +135,17 @@ std::vector<int> Received::statuses() const {
   return all;
 }
 
+std::string request(std::string_view method, std::string_view target, std::string_view fields,
+                    std::string_view body) {
+  return std::string{method}
+      .append(" ")
+      .append(target)
+      .append(" HTTP/1.1\r\nHost: a\r\n")
+      .append(fields)
+      .append("\r\n")
+      .append(body);
+}
+
 std::optional<Answer> take_answer(std::string& bytes, To to) {
   constexpr std::string_view kEnd = "\r\n\r\n";
   const auto head_end = bytes.find(kEnd);

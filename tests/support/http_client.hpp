@@ -53,6 +53,10 @@ struct Received {
   std::vector<int> statuses() const;
 };
 
+// The bytes of a request of host "a"; each of the fields ends with CRLF.
+std::string request(std::string_view method, std::string_view target, std::string_view fields = {},
+                    std::string_view body = {});
+
 // Reads the answer at the begin of `bytes` and takes it away; nullopt: it is not all there. Throws
 // std::runtime_error when it is no answer of RFC 9112: a wrong status line, a bare LF, a field
 // without a name, a chunk that is none, Content-Length missing, repeated or beside a status that

@@ -98,17 +98,6 @@ class Serves : public testing::Test {
   std::uint16_t port_ = 0;
 };
 
-std::string request(std::string_view method, std::string_view target, std::string_view fields = {},
-                    std::string_view body = {}) {
-  return std::string{method}
-      .append(" ")
-      .append(target)
-      .append(" HTTP/1.1\r\nHost: a\r\n")
-      .append(fields)
-      .append("\r\n")
-      .append(body);
-}
-
 std::string with_length(std::string_view method, std::string_view target, std::string_view body) {
   return request(method, target, "Content-Length: " + std::to_string(body.size()) + "\r\n", body);
 }

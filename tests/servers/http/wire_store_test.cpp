@@ -23,17 +23,6 @@ namespace {
 using namespace std::chrono_literals;
 namespace fs = std::filesystem;
 
-std::string request(std::string_view method, std::string_view target, std::string_view fields = {},
-                    std::string_view body = {}) {
-  return std::string{method}
-      .append(" ")
-      .append(target)
-      .append(" HTTP/1.1\r\nHost: a\r\n")
-      .append(fields)
-      .append("\r\n")
-      .append(body);
-}
-
 class Stores : public testing::Test {
  protected:
   void SetUp() override { start({}); }
