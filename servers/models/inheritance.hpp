@@ -43,6 +43,13 @@ struct Inheritance {
   Totals totals{};
 };
 
+// The program that USR2 starts: this one's successor.
+struct NextProgram {
+  std::vector<std::string> argv{};
+  std::vector<std::string> environment{};
+  int pid_file = -1;  // lent: the descriptor that holds the lock; -1: there is none
+};
+
 // What a successor is sent; lent.
 struct Estate {
   struct Socket {

@@ -10,13 +10,14 @@
 #include <ctime>
 #include <iterator>
 #include <random>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include "ipc/base/error.hpp"
 #include "servers/models/detail/distributor.hpp"
+#include "servers/models/detail/doors.hpp"
+#include "servers/models/detail/manager_line.hpp"
 #include "servers/models/detail/resident_memory.hpp"
+#include "servers/models/detail/succession.hpp"
 #include "servers/models/detail/worker_scaling.hpp"
 
 namespace procpool::models {
@@ -36,22 +37,8 @@ constexpr auto kPatienceWithAbort = 2s;
 // The workers of a master that was killed hold its sockets for a moment longer: the next one waits
 // so long for them.
 constexpr auto kPatienceWithPredecessor = 1s;
-constexpr auto kPauseBetweenAttempts = 10ms;
-
-constexpr auto kPatienceWithSuccessor = 60s;
 
 constexpr auto kPauseBetweenLooks = 1s;
-
-net::Listener listen_on(const net::Address& address, Deadline deadline) {
-  for (;;) {
-    try {
-      return net::Listener::open(address);
-    } catch (const Error& error) {
-      if (error.code() != std::errc::address_in_use || deadline.expired()) throw;
-    }
-    std::this_thread::sleep_for(kPauseBetweenAttempts);  // no event tells when it is free
-  }
-}
 
 UniqueFd make_bell() {
   UniqueFd bell{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
@@ -106,10 +93,15 @@ Prefork::Prefork(Service service, Hooks hooks, Inheritance inheritance, Predeces
       handed_over_{inheritance_.handed_over ? *std::move(inheritance_.handed_over)
                                             : ipc::make_channel()},
       successor_bell_{make_bell()},
-      manager_timer_{loop_, [this] { keep_manager_calm(); }},
+      manager_{std::make_unique<detail::ManagerLine>(
+          loop_, std::move(hooks_.manager),
+          [this](const std::string& problem) { log_->warn("{}", problem); })},
       care_timer_{loop_, [this] { look_after_workers(); }},
       scaling_{std::make_unique<detail::WorkerScaling>()},
-      successor_timer_{loop_, [this] { finish_upgrade("the new program is not ready in time"); }},
+      succession_{std::make_unique<detail::Succession>(
+          loop_, detail::Succession::Outcomes{
+                     .relieved = [this](pid_t by) { leave_to_successor(by); },
+                     .failed = [this](const std::string& why) { upgrade_has_failed(why); }})},
       signals_{{SIGHUP, SIGTERM, SIGQUIT, SIGINT, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGWINCH,
                 SIGCHLD}},
       supervisor_{[this](const proc::SupervisorEvent& event) { on_event(event); },
@@ -133,7 +125,7 @@ int Prefork::run() {
                                  recycle_one();
                                }};
   show_master();
-  keep_manager_calm();
+  manager_->keep_calm();
   start(next_);
   while (phase_ != Phase::stopping || !supervisor_.empty()) loop_.run_once(Deadline::never());
   return exit_code_;
@@ -174,9 +166,9 @@ const Prefork::Generation& Prefork::newest() const {
 
 void Prefork::reload() {
   if (phase_ == Phase::stopping) return;
-  reload_again_ = next_ != nullptr || successor_;
+  reload_again_ = next_ != nullptr || succession_->under_way();
   if (reload_again_) return;
-  tell_manager([](auto& manager) { manager.reloading(); });
+  manager_->tell([](auto& manager) { manager.reloading(); });
   try {
     start(open(hooks_.reload()));
   } catch (const std::exception& error) {
@@ -184,57 +176,24 @@ void Prefork::reload() {
   }
 }
 
-// What stays is not opened again; what cannot be opened changes nothing.
+// What cannot be opened changes nothing.
 std::shared_ptr<Prefork::Generation> Prefork::open(Service service) {
   if (service.prepare_logs) service.prepare_logs();
   auto generation = std::make_shared<Generation>();
-  const std::size_t wanted =
-      distributor(service.accept).sockets_for(std::max(service.workers, service.max_workers));
-  for (const net::Address& address : service.listen) {
-    const auto& door = generation->doors.emplace_back(open_door(address, generation->doors));
-    while (!address.is_unix() && door->sockets.size() < wanted)
-      door->sockets.push_back(door->sockets.front().open_beside());
+  generation->doors = detail::open_doors(
+      service.listen,
+      {.open_already = current_ ? current_->doors : detail::DoorList{},
+       .inheritance = inheritance_,
+       .patience = current_ ? Deadline::now() : Deadline::in(kPatienceWithPredecessor),
+       .sockets_each = distributor(service.accept)
+                           .sockets_for(std::max(service.workers, service.max_workers))});
+  generation->sockets.reserve(generation->doors.size());
+  for (const auto& door : generation->doors) {
     auto& sockets = generation->sockets.emplace_back();
     for (net::Listener& socket : door->sockets) sockets.push_back(&socket);
   }
   generation->service = std::move(service);
   return generation;
-}
-
-std::shared_ptr<Prefork::Door> Prefork::open_door(const net::Address& address,
-                                                  const std::vector<std::shared_ptr<Door>>& taken) {
-  const auto fits = [&](const std::shared_ptr<Door>& door) {
-    return door->asked == address && door->has_its_name() && !std::ranges::count(taken, door);
-  };
-  if (current_) {
-    const auto open_already = std::ranges::find_if(current_->doors, fits);
-    if (open_already != current_->doors.end()) return *open_already;
-  }
-  const Deadline patience = current_ ? Deadline::now() : Deadline::in(kPatienceWithPredecessor);
-  auto door = std::make_shared<Door>(Door{.asked = address, .sockets = inherited(address)});
-  if (door->sockets.empty()) door->sockets.push_back(listen_on(address, patience));
-  return door;
-}
-
-// All of one group, or one. Port 0 may be asked for twice, and stands for two.
-std::deque<net::Listener> Prefork::inherited(const net::Address& asked) {
-  std::deque<net::Listener> found;
-  auto& sockets = inheritance_.sockets;
-  for (auto socket = sockets.begin(); socket != sockets.end();) {
-    const net::Listener& listener = socket->listener;
-    const bool of_group = found.empty() || listener.address() == found.front().address();
-    if (socket->asked == asked && listener.has_its_name() && of_group) {
-      found.push_back(std::move(socket->listener));
-      socket = sockets.erase(socket);
-    } else {
-      ++socket;
-    }
-  }
-  return found;
-}
-
-void Prefork::Door::close() {
-  for (net::Listener& socket : sockets) socket.close();
 }
 
 void Prefork::start(std::shared_ptr<Generation> next) {
@@ -373,18 +332,14 @@ void Prefork::on_generation_ready() {
   if (distribute() || more_sockets) supervisor_.signal_children(SIGUSR2);
   if (!old) {
     phase_ = Phase::serving;
-    std::vector<net::Address> addresses;
-    for (const auto& door : current_->doors) addresses.push_back(door->address());
     log_->info("serving with {} workers", current_->service.workers);
-    if (hooks_.on_serving) hooks_.on_serving(addresses);
+    if (hooks_.on_serving) hooks_.on_serving(detail::addresses_of(current_->doors));
     if (predecessor_ != nullptr) take_over();
-    tell_manager([](auto& manager) { manager.ready(); });
+    manager_->tell([](auto& manager) { manager.ready(); });
   } else {
     // The old workers still hold their copies, take what waits there, and close them: then it is
     // refused.
-    for (const auto& door : old->doors) {
-      if (std::ranges::find(current_->doors, door) == current_->doors.end()) door->close();
-    }
+    detail::close_doors(old->doors, current_->doors);
     finish_reload({});
     hurry_old_generations();
   }
@@ -426,56 +381,29 @@ void Prefork::on_generation_failed(const std::string& reason) {
 // The last step of an upgrade, in the new master: what was inherited is its own from here on, and
 // what it has no use for goes.
 void Prefork::take_over() {
-  for (const auto& door : current_->doors) {
-    for (net::Listener& socket : door->sockets) socket.own_name();
-  }
+  detail::own_names(current_->doors);
   for (Inheritance::Socket& socket : inheritance_.sockets) socket.listener.own_name();
   inheritance_.sockets.clear();
   if (predecessor_->relieve()) log_->info("the old server is relieved");
 }
 
 void Prefork::upgrade() {
-  if (phase_ != Phase::serving || successor_) return;
+  if (phase_ != Phase::serving || succession_->under_way()) return;
   try {
     if (::getpid() == kInit) throw Error{"upgrade", "process 1", "has no place for another one"};
     if (!hooks_.upgrade) throw Error{"upgrade", "this program", "has no successor"};
     const NextProgram next = hooks_.upgrade();
-    Estate estate{.handed_over = handed_over_, .pid_file = next.pid_file, .totals = totals()};
-    for (const auto& door : current_->doors) {
-      for (const net::Listener& socket : door->sockets) {
-        if (socket.is_listening()) estate.sockets.push_back({door->asked, socket.fd()});
-      }
-    }
-    successor_.emplace(next.argv, next.environment, estate);
-    log_->info("upgrading: process {} starts", successor_->pid());
-    successor_watch_.emplace(loop_, successor_->fd(), Interest::read,
-                             [this](const Readiness&) { hear_successor(); });
-    successor_timer_.set(Deadline::in(kPatienceWithSuccessor));
+    succession_->begin(next, {.sockets = detail::estate_of(current_->doors),
+                              .handed_over = handed_over_,
+                              .pid_file = next.pid_file,
+                              .totals = totals()});
+    log_->info("upgrading: process {} starts", succession_->pid());
   } catch (const std::exception& error) {
-    finish_upgrade(error.what());
+    upgrade_has_failed(error.what());
   }
 }
 
-void Prefork::hear_successor() {
-  switch (successor_->step()) {
-    case Successor::Outcome::pending:
-      return;
-    case Successor::Outcome::relieved:
-      return leave_to_successor();
-    case Successor::Outcome::failed:
-      return finish_upgrade(successor_->problem());
-  }
-}
-
-void Prefork::forget_successor() {
-  successor_timer_.cancel();
-  successor_watch_.reset();
-  successor_.reset();
-}
-
-void Prefork::finish_upgrade(std::string problem) {
-  if (successor_) successor_->signal(SIGKILL);
-  forget_successor();
+void Prefork::upgrade_has_failed(const std::string& problem) {
   board_->master.reload_result.set("upgrade: " + problem);
   log_->error("upgrade failed, nothing has changed: {}", problem);
   if (hooks_.on_upgraded) hooks_.on_upgraded(problem);
@@ -483,16 +411,12 @@ void Prefork::finish_upgrade(std::string problem) {
 }
 
 // The workers give what idles to those of the new master, and look at the doors no more.
-void Prefork::leave_to_successor() {
-  const pid_t pid = successor_->pid();
-  log_->info("process {} has taken over", pid);
-  forget_successor();
+void Prefork::leave_to_successor(pid_t successor) {
+  log_->info("process {} has taken over", successor);
   phase_ = Phase::stopping;
-  tell_manager([&](auto& manager) { manager.main_process(pid); });
+  manager_->tell([&](auto& manager) { manager.main_process(successor); });
   if (hooks_.on_upgraded) hooks_.on_upgraded({});
-  for (const auto& door : current_->doors) {
-    for (net::Listener& socket : door->sockets) socket.disown_name();
-  }
+  detail::disown_names(current_->doors);
   leave_doors();
   supervisor_.stop_all(drain_plan(newest().service));
 }
@@ -517,22 +441,6 @@ void Prefork::show_master() {
   row.reloads = before.reloads;
 }
 
-void Prefork::keep_manager_calm() {
-  const auto interval = hooks_.manager.watchdog_interval();
-  if (!interval) return;
-  tell_manager([](auto& manager) { manager.keep_alive(); });
-  manager_timer_.set(Deadline::in(*interval / 2));
-}
-
-// What cannot be told ends no master.
-void Prefork::tell_manager(const std::function<void(proc::Notifier&)>& tell) {
-  try {
-    tell(hooks_.manager);
-  } catch (const std::exception& error) {
-    log_->warn("{}", error.what());
-  }
-}
-
 void Prefork::finish_reload(const std::string& problem) {
   board_->master.last_reload = std::time(nullptr);
   board_->master.reload_result.set(problem.empty() ? "ok" : problem);
@@ -545,7 +453,7 @@ void Prefork::finish_reload(const std::string& problem) {
     log_->error("reload failed, nothing has changed: {}", problem);
   }
   if (hooks_.on_reloaded) hooks_.on_reloaded(problem);
-  tell_manager(
+  manager_->tell(
       [&](auto& manager) { manager.ready(problem.empty() ? "" : "the last reload failed"); });
 }
 
@@ -726,9 +634,8 @@ void Prefork::stop_now() {
 
 void Prefork::begin_to_stop() {
   if (std::exchange(phase_, Phase::stopping) == Phase::stopping) return;
-  tell_manager([](auto& manager) { manager.stopping(); });
-  if (successor_) successor_->signal(SIGTERM);
-  forget_successor();
+  manager_->tell([](auto& manager) { manager.stopping(); });
+  succession_->end(SIGTERM);
   leave_doors();
 }
 
@@ -736,8 +643,7 @@ void Prefork::begin_to_stop() {
 void Prefork::leave_doors() {
   for (const auto& [strategy, any] : distributors_) any->stop();
   for (const auto& generation : {current_, next_}) {
-    if (!generation) continue;
-    for (const auto& door : generation->doors) door->close();
+    if (generation) detail::close_doors(generation->doors);
   }
 }
 

@@ -41,7 +41,10 @@ namespace procpool::models {
 
 namespace detail {
 class Distributor;
+class ManagerLine;
+class Succession;
 class WorkerScaling;
+struct Door;
 }  // namespace detail
 
 // What one generation of workers runs with. A value: a reload makes a new one.
@@ -92,13 +95,6 @@ struct Service {
   // Run in the master before a generation starts and at USR1: so that the files exist and the
   // workers may write them, whoever they run as. Throws Error.
   std::function<void()> prepare_logs{};
-};
-
-// The program that USR2 starts: this one's successor.
-struct NextProgram {
-  std::vector<std::string> argv{};
-  std::vector<std::string> environment{};
-  int pid_file = -1;  // lent: the descriptor that holds the lock; -1: there is none
 };
 
 // What the program learns and decides while its master runs. All run in the master.
@@ -157,23 +153,12 @@ class Prefork {
  private:
   enum class Phase { starting, serving, stopping };
 
-  // What was asked for, and the sockets that listen there: the two differ when the kernel chose the
-  // port.
-  struct Door {
-    net::Address asked;
-    std::deque<net::Listener> sockets;  // which stay where they are
-
-    const net::Address& address() const { return sockets.front().address(); }
-    bool has_its_name() const { return sockets.front().has_its_name(); }
-    void close();
-  };
-
   // A service with its doors. Workers of a generation are restarted with what it began with, even
   // while the next one is starting; a door that both have is the same door.
   struct Generation {
     int number = 0;  // the supervisor's
     Service service;
-    std::vector<std::shared_ptr<Door>> doors;
+    std::vector<std::shared_ptr<detail::Door>> doors;
     std::vector<std::vector<net::Listener*>> sockets;  // of each door, which may get more later
   };
 
@@ -186,19 +171,12 @@ class Prefork {
   void obey(const proc::SignalInfo& signal);
   void reload();
   void upgrade();
-  void hear_successor();
-  void finish_upgrade(std::string problem);
+  void upgrade_has_failed(const std::string& problem);
   void take_over();
-  void leave_to_successor();
-  void forget_successor();
+  void leave_to_successor(pid_t successor);
   Totals totals() const;
-  void keep_manager_calm();
-  void tell_manager(const std::function<void(proc::Notifier&)>& tell);
   void start(std::shared_ptr<Generation> next);
   std::shared_ptr<Generation> open(Service service);
-  std::shared_ptr<Door> open_door(const net::Address& address,
-                                  const std::vector<std::shared_ptr<Door>>& taken);
-  std::deque<net::Listener> inherited(const net::Address& asked);
   void finish_reload(const std::string& result);
   void add_worker();
   void retire_worker();
@@ -248,16 +226,14 @@ class Prefork {
   UniqueFd successor_bell_;  // an eventfd: a worker asks to be recycled
   ipc::Shared<proc::Scoreboard> board_;
   Loop loop_;
-  Loop::Timer manager_timer_;
+  std::unique_ptr<detail::ManagerLine> manager_;
   Loop::Timer care_timer_;
   Deadline::Clock::time_point last_look_{};
   std::map<pid_t, std::uint64_t> worked_;  // of each worker, nanoseconds up to the last look
   std::set<pid_t> too_large_;              // workers whose successors are on their way
   std::map<int, Placement> placements_;    // by slot; those of the dead too
   std::unique_ptr<detail::WorkerScaling> scaling_;
-  std::optional<Successor> successor_;
-  std::optional<Loop::Watch> successor_watch_;
-  Loop::Timer successor_timer_;
+  std::unique_ptr<detail::Succession> succession_;
   std::map<AcceptStrategy, std::unique_ptr<detail::Distributor>> distributors_;
   proc::SignalSource signals_;
   proc::Supervisor supervisor_;

@@ -1,0 +1,48 @@
+// An upgrade, in the master that is succeeded: from the start of the other program to its word.
+//
+//   Succession succession{loop, {.relieved = [&](pid_t by) { drain(); }, .failed = log}};
+//   succession.begin(next_program, estate);           // USR2
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "ipc/base/loop.hpp"
+#include "servers/models/inheritance.hpp"
+
+namespace procpool::models::detail {
+
+// At most one successor at a time. It has a minute to be ready, and is killed if it is not. For the
+// loop's thread. Destroyed, a successor that has started goes on alone.
+class Succession {
+ public:
+  // What comes of it; run by the loop, after which no succession is under way.
+  struct Outcomes {
+    std::function<void(pid_t)> relieved;
+    std::function<void(const std::string& problem)> failed;
+  };
+  Succession(Loop& loop, Outcomes outcomes);
+
+  // Throws Error: the program cannot be started.
+  void begin(const NextProgram& next, const Estate& estate);
+  bool under_way() const noexcept { return successor_.has_value(); }
+  pid_t pid() const noexcept { return successor_->pid(); }  // while it is
+
+  // The other program is sent this signal, and not heard any more.
+  void end(int signal_number);
+
+ private:
+  void hear();
+  void forget();
+
+  Loop& loop_;
+  Outcomes outcomes_;
+  std::optional<Successor> successor_;
+  std::optional<Loop::Watch> watch_;
+  Loop::Timer patience_;
+};
+
+}  // namespace procpool::models::detail
