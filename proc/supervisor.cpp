@@ -17,7 +17,6 @@
 #include "proc/detail/child_table.hpp"
 #include "proc/detail/move_above.hpp"
 #include "proc/detail/readiness.hpp"
-#include "proc/detail/strangers.hpp"
 #include "proc/detail/supervised_child.hpp"
 
 namespace procpool::proc {
@@ -572,7 +571,7 @@ std::vector<Stranger> Supervisor::reap_strangers() {
 }
 
 std::vector<Stranger> Supervisor::take_strangers() {
-  return detail::reap_strangers([this](pid_t pid) {
+  return proc::reap_strangers([this](pid_t pid) {
     Child* const own = children_->with_process(pid);
     if (own != nullptr) collect(*own);
     return own != nullptr;

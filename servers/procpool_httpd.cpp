@@ -276,7 +276,7 @@ int serve(Start& start, const http::CommandLine& command_line, const http::Optio
   Presence presence{options.pid_file, std::move(inheritance.pid_file),
                     start.predecessor.has_value()};
   raise_descriptor_limit();
-  models::Hooks hooks;
+  models::Hooks<models::Service> hooks;
   hooks.reload = [&] {
     presence.begin_change();
     return make_service(http::load_options(command_line));

@@ -27,6 +27,7 @@ constexpr std::string_view kVariable = "PROCPOOL_SUCCEEDS";
 // Each message is a line: a word, and what belongs to it.
 constexpr std::string_view kSocket = "socket ";          // its address, and a descriptor
 constexpr std::string_view kHandedOver = "handed-over";  // and two descriptors
+constexpr std::string_view kBoard = "board";             // and one
 constexpr std::string_view kPidFile = "pid-file";        // and one
 constexpr std::string_view kTotals = "totals ";
 constexpr std::string_view kEnd = "end";
@@ -51,11 +52,12 @@ struct Line {
 
 std::vector<Line> lines_of(const Estate& estate) {
   std::vector<Line> lines;
-  lines.reserve(estate.sockets.size() + 4);
+  lines.reserve(estate.sockets.size() + 5);
   for (const Estate::Socket& socket : estate.sockets)
     lines.push_back({std::string{kSocket} + socket.asked.text(), {socket.fd}});
-  lines.push_back(
-      {std::string{kHandedOver}, {estate.handed_over.left.fd(), estate.handed_over.right.fd()}});
+  if (const auto* pair = estate.handed_over)
+    lines.push_back({std::string{kHandedOver}, {pair->left.fd(), pair->right.fd()}});
+  if (estate.board >= 0) lines.push_back({std::string{kBoard}, {estate.board}});
   if (estate.pid_file >= 0) lines.push_back({std::string{kPidFile}, {estate.pid_file}});
   std::ostringstream totals;
   totals << kTotals << estate.totals.started << ' ' << estate.totals.requests << ' '
@@ -89,6 +91,9 @@ void take_line(Inheritance& all, std::string_view line, Channel::Received& recei
     require(descriptors == 2, line);
     all.handed_over.emplace(Channel{std::move(received.descriptors[0])},
                             Channel{std::move(received.descriptors[1])});
+  } else if (line == kBoard) {
+    require(descriptors == 1, line);
+    all.board = std::move(received.descriptors[0]);
   } else if (line == kPidFile) {
     require(descriptors == 1, line);
     all.pid_file = std::move(received.descriptors[0]);

@@ -39,6 +39,7 @@ struct Inheritance {
   };
   std::vector<Socket> sockets{};
   std::optional<ipc::ChannelPair> handed_over{};  // idle connections on their way between workers
+  UniqueFd board{};                               // shared memory that shows what is served
   UniqueFd pid_file{};                            // the open file that holds the lock
   Totals totals{};
 };
@@ -57,8 +58,9 @@ struct Estate {
     int fd;
   };
   std::vector<Socket> sockets{};
-  const ipc::ChannelPair& handed_over;
-  int pid_file = -1;  // -1: none
+  const ipc::ChannelPair* handed_over = nullptr;  // null: none
+  int board = -1;                                 // -1: none
+  int pid_file = -1;
   Totals totals{};
 };
 
@@ -101,6 +103,8 @@ class Predecessor {
 
   // From here on the old master only drains. False: it is gone already, which is as good.
   bool relieve();
+
+  int fd() const noexcept { return channel_.fd(); }  // after relieve(), readable: it does
 
   // This process will not take over, and why.
   void decline(std::string_view problem);

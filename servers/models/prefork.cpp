@@ -85,7 +85,8 @@ proc::Escalation stop_now_plan() {
 
 }  // namespace
 
-Prefork::Prefork(Service service, Hooks hooks, Inheritance inheritance, Predecessor* predecessor)
+Prefork::Prefork(Service service, Hooks<Service> hooks, Inheritance inheritance,
+                 Predecessor* predecessor)
     : no_sigpipe_{SIGPIPE, SIG_IGN},
       hooks_{std::move(hooks)},
       inheritance_{std::move(inheritance)},
@@ -394,7 +395,7 @@ void Prefork::upgrade() {
     if (!hooks_.upgrade) throw Error{"upgrade", "this program", "has no successor"};
     const NextProgram next = hooks_.upgrade();
     succession_->begin(next, {.sockets = detail::estate_of(current_->doors),
-                              .handed_over = handed_over_,
+                              .handed_over = &handed_over_,
                               .pid_file = next.pid_file,
                               .totals = totals()});
     log_->info("upgrading: process {} starts", succession_->pid());

@@ -25,13 +25,13 @@
 #include "ipc/channel.hpp"
 #include "ipc/shared.hpp"
 #include "proc/credentials.hpp"
-#include "proc/notifier.hpp"
 #include "proc/scoreboard.hpp"
 #include "proc/signal_action.hpp"
 #include "proc/signal_source.hpp"
 #include "proc/supervisor.hpp"
 #include "servers/models/accept_strategy.hpp"
 #include "servers/models/cpu_list.hpp"
+#include "servers/models/hooks.hpp"
 #include "servers/models/inheritance.hpp"
 #include "servers/models/worker.hpp"
 #include "servers/net/address.hpp"
@@ -97,29 +97,6 @@ struct Service {
   std::function<void()> prepare_logs{};
 };
 
-// What the program learns and decides while its master runs. All run in the master.
-struct Hooks {
-  // The service to run with from now on, for HUP. Throws Error: nothing changes, and the reason is
-  // logged.
-  std::function<Service()> reload;
-
-  // The first workers are ready: the addresses, with the ports that the kernel chose.
-  std::function<void(const std::vector<net::Address>&)> on_serving{};
-
-  // A reload is over: why it failed, or empty. Must not throw.
-  std::function<void(const std::string& problem)> on_reloaded{};
-
-  // For USR2, which is refused without it. Throws Error: as for reload.
-  std::function<NextProgram()> upgrade{};
-
-  // An upgrade is over: why it failed, or empty: the pid file and what else there is one of on the
-  // system are the new program's. Must not throw.
-  std::function<void(const std::string& problem)> on_upgraded{};
-
-  // How a service manager is kept informed, sd_notify(3), and its watchdog quiet.
-  proc::Notifier manager{};
-};
-
 // The master. It forks the workers, replaces those that die, and reloads without losing a
 // connection: the listening sockets are its own, new workers are ready before old ones drain, and
 // idle connections go to the new ones by descriptor through a channel that it keeps open. It never
@@ -141,7 +118,7 @@ class Prefork {
 
   // What it does not inherit, it opens. The predecessor, if there is one, outlives this object, is
   // told when the first workers are ready, and is not told if none of them could start.
-  Prefork(Service service, Hooks hooks, Inheritance inheritance = {},
+  Prefork(Service service, Hooks<Service> hooks, Inheritance inheritance = {},
           Predecessor* predecessor = nullptr);
   ~Prefork();
 
@@ -213,7 +190,7 @@ class Prefork {
   const Generation& newest() const;
 
   proc::ScopedSignalAction no_sigpipe_;  // whoever reads the logs may leave
-  Hooks hooks_;
+  Hooks<Service> hooks_;
   Inheritance inheritance_;  // what no generation has asked for yet
   Predecessor* predecessor_;
   std::shared_ptr<Generation> current_;  // what serves; null before the first workers are ready

@@ -1,4 +1,4 @@
-#include "proc/detail/strangers.hpp"
+#include "proc/stranger.hpp"
 
 #include <sys/wait.h>
 
@@ -9,7 +9,7 @@
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 
-namespace procpool::proc::detail {
+namespace procpool::proc {
 namespace {
 
 // Unreaped, so that its pid is its own.
@@ -41,4 +41,4 @@ std::vector<Stranger> reap_strangers(const std::function<bool(pid_t)>& collect_o
   }
 }
 
-}  // namespace procpool::proc::detail
+}  // namespace procpool::proc
