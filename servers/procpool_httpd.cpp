@@ -24,7 +24,6 @@
 #include "proc/daemon.hpp"
 #include "proc/notifier.hpp"
 #include "proc/pid_file.hpp"
-#include "servers/http/basic_authentication.hpp"
 #include "servers/http/built_in_site.hpp"
 #include "servers/http/cgi_runner.hpp"
 #include "servers/http/cgi_site.hpp"
@@ -37,6 +36,7 @@
 #include "servers/models/error_log.hpp"
 #include "servers/models/inheritance.hpp"
 #include "servers/models/log_file.hpp"
+#include "servers/models/password.hpp"
 #include "servers/models/prefork.hpp"
 
 namespace {
@@ -332,7 +332,7 @@ int run(Start& start, const http::CommandLine& command_line) {
   if (command_line.action == Action::hash_password) {
     std::string password;
     if (!std::getline(std::cin, password)) throw Error{"read", "standard input", "no password"};
-    std::cout << command_line.text << ":" << http::hash_password(password) << std::endl;
+    std::cout << command_line.text << ":" << models::hash_password(password) << std::endl;
     return 0;
   }
   const http::Options options = http::load_options(command_line);

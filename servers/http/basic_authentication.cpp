@@ -1,44 +1,23 @@
 #include "servers/http/basic_authentication.hpp"
 
-#include <crypt.h>
 #include <sys/stat.h>
 
-#include <array>
 #include <cstdint>
-#include <memory>
 #include <utility>
 
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "servers/http/detail/grammar.hpp"
+#include "servers/models/password.hpp"
 
 namespace procpool::http {
 namespace {
 
-// Hashed when the name is unknown.
-constexpr auto kNobody = "$6$nobody$";
-
-// Empty: crypt(3) does not know this method.
-std::string crypt_with(const std::string& password, const std::string& setting) {
-  const auto data = std::make_unique<crypt_data>();
-  const char* const hash = ::crypt_r(password.c_str(), setting.c_str(), data.get());
-  return hash == nullptr || hash[0] == '*' ? std::string{} : std::string{hash};
-}
-
-// In a time that does not tell where they differ.
-bool equal(std::string_view left, std::string_view right) noexcept {
-  if (left.size() != right.size()) return false;
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < left.size(); ++i)
-    difference |= static_cast<unsigned char>(left[i] ^ right[i]);
-  return difference == 0;
-}
-
 bool is_password_of(const Users& users, const BasicCredentials& credentials) {
   const auto user = users.find(credentials.name);
-  const std::string setting = user == users.end() ? kNobody : user->second;
-  const std::string hash = crypt_with(credentials.password, setting);
-  return user != users.end() && !hash.empty() && equal(hash, user->second);
+  return models::is_password(credentials.password, user == users.end()
+                                                       ? std::nullopt
+                                                       : std::optional<std::string>{user->second});
 }
 
 int base64_value(char c) noexcept {
@@ -85,9 +64,7 @@ Users parse_users(std::string_view text, const std::string& origin) {
     if (colon == line.npos || colon == 0) throw Error{where, "", "must be name:hash"};
     const std::string name{line.substr(0, colon)};
     const std::string hash{line.substr(colon + 1)};
-    const int known = ::crypt_checksalt(hash.c_str());
-    if (known == CRYPT_SALT_INVALID || known == CRYPT_SALT_METHOD_DISABLED)
-      throw Error{where, name, "has a hash of no known method"};
+    if (!models::is_password_hash(hash)) throw Error{where, name, "has a hash of no known method"};
     if (!users.emplace(name, hash).second) throw Error{where, name, "is there twice"};
   }
   return users;
@@ -98,17 +75,6 @@ Users read_users(const std::string& path) {
   if (::stat(path.c_str(), &facts) < 0) throw_errno("open", path);
   if (!S_ISREG(facts.st_mode)) throw Error{"open", path, "is no regular file"};
   return parse_users(read_file(path), path);
-}
-
-std::string hash_password(const std::string& password) {
-  std::array<char, CRYPT_GENSALT_OUTPUT_SIZE> setting;
-  if (::crypt_gensalt_rn(nullptr, 0, nullptr, 0, setting.data(),
-                         static_cast<int>(setting.size())) == nullptr) {
-    throw_errno("crypt_gensalt");
-  }
-  std::string hash = crypt_with(password, setting.data());
-  if (hash.empty()) throw_errno("crypt");
-  return hash;
 }
 
 std::optional<BasicCredentials> parse_basic_credentials(std::string_view value) {

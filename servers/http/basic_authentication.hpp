@@ -25,9 +25,6 @@ using Users = std::map<std::string, std::string, std::less<>>;
 Users parse_users(std::string_view text, const std::string& origin);
 Users read_users(const std::string& path);  // a regular file
 
-// `password` under a fresh salt, by the method that crypt_gensalt(3) prefers. Throws Error.
-std::string hash_password(const std::string& password);
-
 // Name and password out of the value of Authorization; nullopt: another scheme, or broken.
 struct BasicCredentials {
   std::string name;

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "ipc/base/error.hpp"
+#include "servers/models/password.hpp"
 
 namespace procpool::http {
 namespace {
@@ -37,7 +38,7 @@ TEST(BasicCredentials, that_are_broken_are_none) {
 }
 
 TEST(Users, are_lines_of_name_and_hash) {
-  const std::string hash = hash_password("x");
+  const std::string hash = models::hash_password("x");
   const Users users = parse_users("# comment\n\na:" + hash + "\n  b:" + hash + "\r\n", "f");
   EXPECT_EQ(users.size(), 2u);
   EXPECT_EQ(users.find("a")->second, hash);
@@ -52,7 +53,7 @@ TEST(Users, that_are_wrong_are_named_with_their_line) {
     }
     return "";
   };
-  const std::string hash = hash_password("x");
+  const std::string hash = models::hash_password("x");
   EXPECT_TRUE(complaint("\nname\n").starts_with("f:2")) << complaint("\nname\n");
   EXPECT_TRUE(complaint(":" + hash).starts_with("f:1"));
   EXPECT_TRUE(complaint("a:plain text").starts_with("f:1"));
@@ -61,7 +62,7 @@ TEST(Users, that_are_wrong_are_named_with_their_line) {
 }
 
 TEST(Guard, admits_who_knows_the_password) {
-  Guard guard{parse_users("Aladdin:" + hash_password("open sesame"), "f"), "cave"};
+  Guard guard{parse_users("Aladdin:" + models::hash_password("open sesame"), "f"), "cave"};
   for (int round = 0; round < 2; ++round) {
     EXPECT_TRUE(admits(guard, kRfcAuthorization));
     EXPECT_FALSE(admits(guard, "Basic QWxhZGRpbjpvcGVuIHNlc2FtYQ=="));
@@ -73,7 +74,7 @@ TEST(Guard, admits_who_knows_the_password) {
 }
 
 TEST(Password, has_another_hash_each_time) {
-  EXPECT_NE(hash_password("x"), hash_password("x"));
+  EXPECT_NE(models::hash_password("x"), models::hash_password("x"));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@
 
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/io.hpp"
-#include "servers/http/basic_authentication.hpp"
+#include "servers/models/password.hpp"
 #include "tests/support/children.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/http_client.hpp"
@@ -398,7 +398,7 @@ TEST_F(Cgi, no_more_programs_run_than_are_allowed) {
 
 TEST_F(Cgi, settings_of_the_path_are_for_programs_too) {
   server_.reset();
-  std::ofstream{here("users")} << "ada:" << http::hash_password("secret") << "\n";
+  std::ofstream{here("users")} << "ada:" << models::hash_password("secret") << "\n";
   start({}, "users = \"" + here("users").string() + "\"\nheaders = [\"X-Site: cgi\"]\n");
   program("who", std::string{kPlain} + "echo $AUTH_TYPE $REMOTE_USER $HTTP_AUTHORIZATION");
   const Answer refused = get("/cgi-bin/who");

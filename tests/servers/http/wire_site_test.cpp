@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "servers/http/basic_authentication.hpp"
+#include "servers/models/password.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/http_server.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -139,7 +140,7 @@ TEST_F(Sites, of_several_hosts_have_roots_of_their_own) {
 
 TEST_F(Sites, ask_for_a_password) {
   const std::string users = folder_.path() / "users";
-  std::ofstream{users} << "Aladdin:" << http::hash_password("open sesame") << "\n";
+  std::ofstream{users} << "Aladdin:" << models::hash_password("open sesame") << "\n";
   start("[[path]]\nprefix = \"/cave\"\nusers = \"" + users + "\"\nrealm = \"the cave\"\n");
   write("cave/gold", "gold");
   write("cave/index.html", "cave");

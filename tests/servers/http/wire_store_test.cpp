@@ -12,7 +12,7 @@
 
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/io.hpp"
-#include "servers/http/basic_authentication.hpp"
+#include "servers/models/password.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/http_server.hpp"
@@ -211,7 +211,7 @@ TEST_F(Stores, are_named_by_OPTIONS) {
 
 TEST_F(Stores, ask_for_a_password) {
   const std::string users = server_->folder() / "users";
-  std::ofstream{users} << "Aladdin:" << http::hash_password("open sesame") << "\n";
+  std::ofstream{users} << "Aladdin:" << models::hash_password("open sesame") << "\n";
   const std::string kept = read_file(users);
   const TempDir folder;
   std::ofstream{folder.path() / "users"} << kept;
