@@ -10,7 +10,7 @@
 namespace procpool::net {
 
 // Raised once, and stays so. Waits that name it end at once, now and later. It owns nothing; it
-// must outlive the waits that name it. For one thread.
+// must outlive the waits that name it, but those that it wakes may destroy it. For one thread.
 class Interrupt {
  public:
   // Something that waits; it leaves the list by itself when it is destroyed.
@@ -27,8 +27,10 @@ class Interrupt {
 
   void raise() {
     raised_ = true;
-    while (!waiters_.empty()) {
-      Waiter& waiter = waiters_.front();
+    Waiters to_wake;
+    to_wake.swap(waiters_);
+    while (!to_wake.empty()) {
+      Waiter& waiter = to_wake.front();
       waiter.unlink();
       waiter.interrupted();
     }
@@ -37,7 +39,8 @@ class Interrupt {
   void add(Waiter& waiter) noexcept { waiters_.push_back(waiter); }
 
  private:
-  boost::intrusive::list<Waiter, boost::intrusive::constant_time_size<false>> waiters_;
+  using Waiters = boost::intrusive::list<Waiter, boost::intrusive::constant_time_size<false>>;
+  Waiters waiters_;
   bool raised_ = false;
 };
 

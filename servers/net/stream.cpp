@@ -1,5 +1,6 @@
 #include "servers/net/stream.hpp"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -184,6 +185,11 @@ bool Stream::Write::attempt() {
   return true;
 }
 
+Stream::ReceiveFile Stream::receive_file(int file, ipc::Pipe& pipe, std::size_t most,
+                                         Deadline deadline) {
+  return {*state_, file, pipe, most, deadline};
+}
+
 Stream::SendFile::SendFile(State& state, int file, off_t offset, std::size_t length,
                            Deadline::Clock::duration patience) noexcept
     : Operation{state, Interest::write, Deadline::after(state.loop.now(), patience)},
@@ -208,6 +214,40 @@ bool Stream::SendFile::attempt() {
     extend(Deadline::after(state_.loop.now(), patience_));
   }
   return left_ == 0;
+}
+
+bool Stream::ReceiveFile::attempt() {
+  if (!state_.maybe_unread) return false;
+  left_ = std::min(left_, kMostAtOnce);
+  while (left_ > 0) {
+    const ssize_t n = retry_eintr([&] {
+      return ::splice(state_.socket.fd(), nullptr, pipe_.writer.fd(), nullptr, left_,
+                      SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    });
+    if (n == 0) break;
+    if (n < 0) {
+      if (!would_block(errno)) return finish(errno);
+      state_.maybe_unread = false;
+      return result_.bytes > 0;
+    }
+    if (!empty_pipe(static_cast<std::size_t>(n))) break;
+    left_ -= static_cast<std::size_t>(n);
+  }
+  return true;
+}
+
+bool Stream::ReceiveFile::empty_pipe(std::size_t bytes) {
+  while (bytes > 0) {
+    const ssize_t n = retry_eintr(
+        [&] { return ::splice(pipe_.reader.fd(), nullptr, file_, nullptr, bytes, SPLICE_F_MOVE); });
+    if (n <= 0) {
+      of_file_ = true;
+      return !finish(n < 0 ? errno : ENOSPC);
+    }
+    bytes -= static_cast<std::size_t>(n);
+    result_.bytes += static_cast<std::size_t>(n);
+  }
+  return true;
 }
 
 }  // namespace procpool::net

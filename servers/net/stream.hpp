@@ -25,6 +25,7 @@
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/loop.hpp"
 #include "ipc/base/unique_fd.hpp"
+#include "ipc/pipe.hpp"
 #include "servers/net/interrupt.hpp"
 
 namespace procpool::net {
@@ -60,6 +61,7 @@ class Stream {
   class ReadSome;
   class Write;
   class SendFile;
+  class ReceiveFile;
   class Departure;
   template <typename Awaiter>
   class Meanwhile;
@@ -84,6 +86,11 @@ class Stream {
   // its send buffer is free.
   SendFile send_file(int file, off_t offset, std::size_t length,
                      Deadline::Clock::duration patience);
+
+  // Moves what is there, up to `most` bytes and at least one unless the end comes first, to a file,
+  // at the file's own offset: with splice(2) through `pipe`, which must be empty, and is left so
+  // unless the file fails. The file must not be in append mode.
+  ReceiveFile receive_file(int file, ipc::Pipe& pipe, std::size_t most, Deadline deadline);
 
   // Awaits something else, for as long as the peer is there: a result without a value says why the
   // wait was given up, by ECONNRESET (the peer has left, or will send nothing more), ETIMEDOUT or
@@ -180,6 +187,25 @@ class Stream::SendFile final : public Operation {
   off_t offset_;
   std::size_t left_;
   Deadline::Clock::duration patience_;
+};
+
+class Stream::ReceiveFile final : public Operation {
+ public:
+  struct Result : IoResult {
+    bool of_file = false;  // the error is the file's, and not the connection's
+  };
+
+  ReceiveFile(State& state, int file, ipc::Pipe& pipe, std::size_t most, Deadline deadline) noexcept
+      : Operation{state, Interest::read, deadline}, file_{file}, pipe_{pipe}, left_{most} {}
+  Result await_resume() const noexcept { return {{result_}, of_file_}; }
+
+ private:
+  bool attempt() override;
+  bool empty_pipe(std::size_t bytes);
+  int file_;
+  ipc::Pipe& pipe_;
+  std::size_t left_;
+  bool of_file_ = false;
 };
 
 // Waits for the end of what the peer sends.

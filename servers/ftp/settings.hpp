@@ -1,0 +1,38 @@
+// What every session of the FTP server is told: a value, made from the configuration.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "servers/ftp/data_link.hpp"
+#include "servers/ftp/users.hpp"
+
+namespace procpool::ftp {
+
+struct Settings {
+  std::string greeting = "procpool-ftpd";
+  std::string
+      anonymous{};  // the root of what "anonymous" and "ftp" see; empty: they may not log in
+  Users users{};
+
+  std::chrono::milliseconds login_timeout{60'000};   // until somebody is logged in
+  std::chrono::milliseconds idle_timeout{300'000};   // between commands
+  std::chrono::milliseconds data_timeout{300'000};   // in which nothing moves in a transfer
+  std::chrono::milliseconds accept_timeout{60'000};  // for the data connection
+  unsigned login_failures = 3;                       // the last one ends the session
+
+  PortRange passive_ports{};
+  std::string passive_host{};  // what PASV says, behind an address translation; empty: the server's
+
+  mode_t umask = 022;
+  bool durable = false;        // an upload is on the disk before it is acknowledged
+  std::string transfer_log{};  // xferlog(5); "off" or empty: none, "-": standard output
+};
+
+using SettingsPtr = std::shared_ptr<const Settings>;
+
+}  // namespace procpool::ftp
