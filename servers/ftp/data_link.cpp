@@ -118,7 +118,7 @@ std::optional<ExtendedPort> parse_extended_port(std::string_view argument) {
   if (!protocol || !port) return std::nullopt;
   ExtendedPort extended{.protocol = static_cast<int>(*protocol), .address = std::nullopt};
   if (*protocol != 1 && *protocol != 2) return extended;
-  std::string host{argument.substr(first + 1, last - first - 1)};
+  const std::string host{argument.substr(first + 1, last - first - 1)};
   if ((host.find(':') != host.npos) != (*protocol == 2)) return std::nullopt;
   extended.address = address_of(*protocol == 2 ? "[" + host + "]" : host, *port);
   if (!extended.address) return std::nullopt;

@@ -34,7 +34,7 @@ class DataLink {
   static DataLink passive(const net::Address& local, PortRange ports);
 
   // Will connect to this address.
-  static DataLink active(net::Address target) { return DataLink{std::move(target)}; }
+  static DataLink active(const net::Address& target) { return DataLink{target}; }
 
   bool is_passive() const noexcept { return listener_.has_value(); }
   std::uint16_t port() const noexcept { return listener_->address().port(); }
@@ -45,7 +45,7 @@ class DataLink {
 
  private:
   explicit DataLink(net::Listener listener) : listener_{std::move(listener)} {}
-  explicit DataLink(net::Address target) : target_{std::move(target)} {}
+  explicit DataLink(const net::Address& target) : target_{target} {}
 
   net::Task<UniqueFd> accept(Loop& loop, const std::string& client, Deadline deadline);
   net::Task<UniqueFd> reach(Loop& loop, Deadline deadline);

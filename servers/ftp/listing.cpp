@@ -166,6 +166,7 @@ std::optional<DirectoryReader::Entry> DirectoryReader::next() {
   while (auto name = next_name()) {
     Entry entry{.name = *std::move(name), .facts = {}, .link = {}};
     const int directory = ::dirfd(directory_.get());
+    if (directory < 0) throw_errno("dirfd");
     if (::fstatat(directory, entry.name.c_str(), &entry.facts, AT_SYMLINK_NOFOLLOW) != 0) continue;
     if (S_ISLNK(entry.facts.st_mode)) {
       std::array<char, PATH_MAX> target;

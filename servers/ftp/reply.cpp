@@ -1,5 +1,7 @@
 #include "servers/ftp/reply.hpp"
 
+#include <cerrno>
+
 namespace procpool::ftp {
 namespace {
 
@@ -32,6 +34,22 @@ std::string quoted(std::string_view path) {
   std::string out = "\"";
   for (const char c : path) out.append(c == '"' ? 2 : 1, c);
   return out + '"';
+}
+
+int code_of_errno(int error) noexcept {
+  switch (error) {
+    case ENOSPC:
+      return 452;
+    case EDQUOT:
+      return 552;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case EIO:
+      return 451;
+    default:
+      return 550;
+  }
 }
 
 }  // namespace procpool::ftp

@@ -21,4 +21,7 @@ std::string reply(int code, std::string_view first, const std::vector<std::strin
 // A path as 257 has it: in quotes, those within it doubled. RFC 959, appendix II.
 std::string quoted(std::string_view path);
 
+// How a file operation that failed with this errno is answered, RFC 959 §4.2.2: 450 to 553.
+int code_of_errno(int error) noexcept;
+
 }  // namespace procpool::ftp

@@ -42,13 +42,10 @@ TransferLog::TransferLog(const std::string& path) {
   if (!file_.valid()) throw_errno("open", path);
 }
 
-void TransferLog::add(const TransferRecord& record) noexcept {
+void TransferLog::add(const TransferRecord& record) {
   if (!file_.valid()) return;
-  try {
-    const std::string line = transfer_line(record);
-    retry_eintr([&] { return ::write(file_.fd(), line.data(), line.size()); });
-  } catch (const std::bad_alloc&) {
-  }
+  const std::string line = transfer_line(record);
+  retry_eintr([&] { return ::write(file_.fd(), line.data(), line.size()); });
 }
 
 }  // namespace procpool::ftp

@@ -36,7 +36,7 @@ class TransferLog {
  public:
   // "-": standard output; "off" or empty: none. Throws Error.
   explicit TransferLog(const std::string& path);
-  void add(const TransferRecord& record) noexcept;
+  void add(const TransferRecord& record);
 
  private:
   UniqueFd file_;

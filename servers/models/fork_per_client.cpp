@@ -50,12 +50,14 @@ std::string client_of(const UniqueFd& connection) {
 
 // Not valid: it has ended.
 UniqueFd pidfd_of(const ProcessId& process) {
+  UniqueFd pidfd;
   try {
-    UniqueFd pidfd = open_pidfd(process.pid);
-    if (!process.is_dead()) return pidfd;
+    pidfd = open_pidfd(process.pid);
   } catch (const Error&) {
+    return pidfd;
   }
-  return {};
+  if (process.is_dead()) pidfd.reset();
+  return pidfd;
 }
 
 }  // namespace
