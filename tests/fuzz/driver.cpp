@@ -85,6 +85,14 @@ constexpr std::string_view kTokens[] = {
     ";q=0.",
     "gzip",
     "Basic ",
+    "Content-Type: ",
+    "Status: ",
+    "Location: /",
+    "&",
+    "{a}",
+    "/{",
+    "-",
+    "9",
 };
 
 std::string_view current_input;
