@@ -291,9 +291,7 @@ void KeepAliveClients::await_answers(std::uint64_t more) {
       << answered() << " answers, not " << goal;
 }
 
-ClientCounts KeepAliveClients::stop() {
-  stop_.open();
-  EXPECT_EQ(process_.wait(), exited(0));
+ClientCounts KeepAliveClients::counts() const noexcept {
   return {.answered = tally_->answered,
           .wrong = tally_->wrong,
           .lost = tally_->lost,
@@ -302,6 +300,12 @@ ClientCounts KeepAliveClients::stop() {
           .refused = tally_->refused,
           .longest_silence_ms = tally_->longest_silence_ms,
           .longest_wait_ms = tally_->longest_wait_ms};
+}
+
+ClientCounts KeepAliveClients::stop() {
+  stop_.open();
+  EXPECT_EQ(process_.wait(), exited(0));
+  return counts();
 }
 
 }  // namespace procpool::test

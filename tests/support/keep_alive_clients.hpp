@@ -60,6 +60,7 @@ class KeepAliveClients {
   explicit KeepAliveClients(ClientPlan plan);
 
   std::uint64_t answered() const noexcept { return tally_->answered; }  // so far
+  ClientCounts counts() const noexcept;                                 // so far
   void await_answers(std::uint64_t more);  // until so many more have come
 
   // Lets the clients wait for the answers that are due (one that does not come is lost), and ends
