@@ -23,6 +23,11 @@ Loop::Watch::Watch(Loop& loop, int fd, Interest interest, Callback callback)
   loop_.poller_.add(fd_, interest_, token_of(this));
 }
 
+Loop::Watch::Watch(Loop& loop, int fd, Interest interest, Receiver& receiver)
+    : loop_{loop}, fd_{fd}, interest_{interest}, receiver_{&receiver} {
+  loop_.poller_.add(fd_, interest_, token_of(this));
+}
+
 Loop::Watch::~Watch() {
   loop_.forget(*this);
   try {
@@ -79,6 +84,10 @@ void Loop::dispatch() {
     if (ready.token == 0) continue;
     // NOLINTNEXTLINE(performance-no-int-to-ptr): a token is what the kernel keeps for us, 64 bits
     const auto* watch = reinterpret_cast<Watch*>(static_cast<std::uintptr_t>(ready.token));
+    if (watch->receiver_ != nullptr) {
+      watch->receiver_->on_ready(ready);
+      continue;
+    }
     const auto callback = watch->callback_;  // which may destroy its watch, and then goes on
     (*callback)(ready);
   }
@@ -108,6 +117,10 @@ void Loop::fire_due_timers() {
   for (std::size_t left = timers_.size(); left > 0 && next_timer() <= due; --left) {
     Timer& timer = *timers_.front();
     timer.cancel();
+    if (timer.receiver_ != nullptr) {
+      timer.receiver_->on_deadline();
+      continue;
+    }
     const auto callback = timer.callback_;  // which may destroy its timer, and then goes on
     (*callback)();
   }

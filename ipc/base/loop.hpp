@@ -29,12 +29,24 @@ class Loop {
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
+  // Instead of call-backs, for objects of which there are thousands: it costs no memory. It lives
+  // at least as long as what it is called by, and may destroy that and itself in the call.
+  class Receiver {
+   public:
+    virtual void on_ready(const Readiness& readiness) = 0;  // of a Watch
+    virtual void on_deadline() = 0;                         // of a Timer
+
+   protected:
+    ~Receiver() = default;
+  };
+
   // A descriptor in the loop, for as long as this object lives. The descriptor is the caller's and
   // must be closed after it. Costs one epoll_ctl(2) at each change of interest and none per event.
   class Watch {
    public:
     using Callback = std::function<void(const Readiness&)>;
     Watch(Loop& loop, int fd, Interest interest, Callback callback);  // throws Error as Poller::add
+    Watch(Loop& loop, int fd, Interest interest, Receiver& receiver);  // the same
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
     ~Watch();
@@ -47,6 +59,7 @@ class Loop {
     Loop& loop_;
     int fd_;
     Interest interest_;
+    Receiver* receiver_ = nullptr;              // or else:
     std::shared_ptr<const Callback> callback_;  // shared with a call of it that is under way
   };
 
@@ -57,6 +70,7 @@ class Loop {
    public:
     using Callback = std::function<void()>;
     Timer(Loop& loop, Callback callback);
+    Timer(Loop& loop, Receiver& receiver) noexcept : loop_{loop}, receiver_{&receiver} {}
     Timer(const Timer&) = delete;
     Timer& operator=(const Timer&) = delete;
     ~Timer();
@@ -72,6 +86,7 @@ class Loop {
     Deadline deadline_ = Deadline::never();
     Deadline queued_for_ = Deadline::never();  // never later than deadline_
     std::size_t place_ = kNotQueued;           // in loop_.timers_
+    Receiver* receiver_ = nullptr;             // or else:
     std::shared_ptr<const Callback> callback_;
   };
 

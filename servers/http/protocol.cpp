@@ -97,59 +97,64 @@ net::Task<> Protocol::serve(Stream stream) {
       co_return;
     }
 
-    const Workspaces::Lease work = workspaces_.lend();
-    work->request_by = after(limits_.header_timeout);
-    Step step = Step::read;
-    for (;;) {
-      if (!work->output.empty()) {
-        const auto more =
-            step == Step::rest && work->rest->file ? Stream::More::yes : Stream::More::no;
-        if ((co_await stream.write(work->output, after(limits_.send_timeout), more)).failed())
-          co_return;
-        work->output.clear();
-      }
-      if (step == Step::idle) break;
-      switch (step) {
-        case Step::read: {
-          const IoResult got = co_await stream.read_some(work->room(), work->request_by);
-          work->append(got.bytes);
-          if (got.bytes > 0) {
-            step = answer_pending(*work, client);
-          } else if (got.timed_out()) {
-            step = refuse(*work, Status::request_timeout, client);
-          } else {
-            co_return;
-          }
-          break;
-        }
-        case Step::body:
-          step = co_await read_body(stream, *work, client);
-          break;
-        case Step::respond:
-          step = co_await respond(stream, *work, client);
-          break;
-        case Step::more:
+    if (!co_await converse(stream, client)) co_return;
+  }
+}
+
+// What it needs is given back when it ends, and a connection that idles is small.
+net::Task<bool> Protocol::converse(Stream& stream, std::string_view client) {
+  const Workspaces::Lease work = workspaces_.lend();
+  work->request_by = after(limits_.header_timeout);
+  Step step = Step::read;
+  for (;;) {
+    if (!work->output.empty()) {
+      const auto more =
+          step == Step::rest && work->rest->file ? Stream::More::yes : Stream::More::no;
+      if ((co_await stream.write(work->output, after(limits_.send_timeout), more)).failed())
+        co_return false;
+      work->output.clear();
+    }
+    if (step == Step::idle) co_return true;
+    switch (step) {
+      case Step::read: {
+        const IoResult got = co_await stream.read_some(work->room(), work->request_by);
+        work->append(got.bytes);
+        if (got.bytes > 0) {
           step = answer_pending(*work, client);
-          break;
-        case Step::rest: {
-          const PagePtr page = std::exchange(work->rest, nullptr);
-          const IoResult sent = page->file ? co_await send_pieces(stream, *page)
-                                           : co_await send_source(stream, *page, work->request);
-          count(work->request, page->status, sent.bytes, client);
-          if (sent.failed()) co_return;
-          step = after_answer(*work);
-          break;
+        } else if (got.timed_out()) {
+          step = refuse(*work, Status::request_timeout, client);
+        } else {
+          co_return false;
         }
-        case Step::close:
-          // Unless the client wanted the end, more may be on its way.
-          if (work->distrusted || work->request.keep_alive || !work->pending().empty())
-            co_await linger(stream, *work);
-          co_return;
-        case Step::gone:
-          co_return;
-        case Step::idle:
-          break;
+        break;
       }
+      case Step::body:
+        step = co_await read_body(stream, *work, client);
+        break;
+      case Step::respond:
+        step = co_await respond(stream, *work, client);
+        break;
+      case Step::more:
+        step = answer_pending(*work, client);
+        break;
+      case Step::rest: {
+        const PagePtr page = std::exchange(work->rest, nullptr);
+        const IoResult sent = page->file ? co_await send_pieces(stream, *page)
+                                         : co_await send_source(stream, *page, work->request);
+        count(work->request, page->status, sent.bytes, client);
+        if (sent.failed()) co_return false;
+        step = after_answer(*work);
+        break;
+      }
+      case Step::close:
+        // Unless the client wanted the end, more may be on its way.
+        if (work->distrusted || work->request.keep_alive || !work->pending().empty())
+          co_await linger(stream, *work);
+        co_return false;
+      case Step::gone:
+        co_return false;
+      case Step::idle:
+        break;
     }
   }
 }

@@ -69,6 +69,7 @@ class Protocol {
   Step after_answer(const Workspace& work) const noexcept;
   Reception receive(const Request& request);
   PagePtr page_of_failure(const Request& request, const std::exception& error);
+  net::Task<bool> converse(net::Stream& stream, std::string_view client);  // false: it has ended
   net::Task<Step> read_body(net::Stream& stream, Workspace& work, std::string_view client);
   net::Task<Step> respond(net::Stream& stream, Workspace& work, std::string_view client);
   net::Task<PagePtr> await_page(net::Stream& stream, Workspace& work, std::string_view client);

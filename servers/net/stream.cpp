@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <optional>
 #include <utility>
 
@@ -28,22 +29,21 @@ constexpr int kMostWithoutWaiting = 32;
 
 }  // namespace
 
-struct Stream::State {
+struct Stream::State final : Loop::Receiver {
   State(Loop& its_loop, UniqueFd its_socket)
-      : loop{its_loop}, socket{std::move(its_socket)}, timer{loop, [this] { on_timer(); }} {}
+      : loop{its_loop}, socket{std::move(its_socket)}, timer{loop, *this} {}
 
   void wait(Operation& operation) {
     pending = &operation;
     if (watch) {
       watch->set_interest(operation.interest_);
     } else {
-      watch.emplace(loop, socket.fd(), operation.interest_,
-                    [this](const Readiness&) { on_ready(); });
+      watch.emplace(loop, socket.fd(), operation.interest_, *this);
     }
     timer.set(operation.deadline_);
   }
 
-  void on_ready() {
+  void on_ready(const Readiness&) override {
     if (pending == nullptr)
       return watch.reset();  // level-triggered: nobody wants to know, so ask no more
     maybe_unread = true;
@@ -56,7 +56,7 @@ struct Stream::State {
 
   // A timer that fires with nobody waiting is a leftover of a wait that ended well: cancelling it
   // there would cost more than ignoring it here.
-  void on_timer() {
+  void on_deadline() override {
     if (pending != nullptr) end_with(ETIMEDOUT);
   }
 
@@ -72,11 +72,11 @@ struct Stream::State {
 
   Loop& loop;
   UniqueFd socket;
+  std::uint16_t without_waiting = 0;  // operations since the last wait
+  bool maybe_unread = false;          // false: the last read took all that was there
   std::optional<Loop::Watch> watch;
   Loop::Timer timer;
   Operation* pending = nullptr;
-  int without_waiting = 0;    // operations since the last wait
-  bool maybe_unread = false;  // false: the last read took all that was there
 };
 
 Stream::Stream(Loop& loop, UniqueFd socket)

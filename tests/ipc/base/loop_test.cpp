@@ -9,6 +9,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -318,6 +319,51 @@ TEST(LoopTimer, is_not_called_when_another_one_due_at_once_destroyed_it) {
   second->set(Deadline::now());
   turn(loop);
   EXPECT_EQ(calls, 1);
+}
+
+// Has both a watch and a timer, and is gone after the call that it is told by.
+struct Told final : Loop::Receiver {
+  Told(Loop& loop, int fd, std::unique_ptr<Told>& its_owner, std::string& its_story)
+      : watch{loop, fd, Interest::read, *this},
+        timer{loop, *this},
+        owner{its_owner},
+        story{its_story} {}
+
+  void on_ready(const Readiness& readiness) override { end(readiness.readable ? "ready" : "?"); }
+  void on_deadline() override { end("deadline"); }
+  void end(std::string_view what) {
+    story.append(what);
+    owner.reset();
+  }
+
+  Loop::Watch watch;
+  Loop::Timer timer;
+  std::unique_ptr<Told>& owner;
+  std::string& story;
+};
+
+TEST(LoopReceiver, is_told_of_what_is_ready_and_may_destroy_itself) {
+  Loop loop;
+  const UniqueFd event = make_event(1);
+  std::string story;
+  std::unique_ptr<Told> told;
+  told = std::make_unique<Told>(loop, event.fd(), told, story);
+  told->timer.set(Deadline::now());  // it is gone when that would be told
+  turn(loop);
+  turn(loop);
+  EXPECT_EQ(story, "ready");
+}
+
+TEST(LoopReceiver, is_told_of_its_deadline_and_may_destroy_itself) {
+  Loop loop;
+  const UniqueFd event = make_event(0);
+  std::string story;
+  std::unique_ptr<Told> told;
+  told = std::make_unique<Told>(loop, event.fd(), told, story);
+  told->timer.set(Deadline::now());
+  turn(loop);
+  turn(loop);
+  EXPECT_EQ(story, "deadline");
 }
 
 TEST(LoopTimer, that_always_sets_itself_again_does_not_keep_descriptors_waiting) {
