@@ -5,11 +5,11 @@ import os
 
 NGINX = """
 {user}
-worker_processes 1;
+worker_processes {workers};
 daemon off;
 pid {folder}/nginx.pid;
 error_log {folder}/nginx.log;
-events {{ worker_connections 1024; }}
+events {{ worker_connections {connections}; }}
 http {{
   access_log off;
   client_body_temp_path {folder}/body;
@@ -69,9 +69,10 @@ def _write(folder, name, text, **values):
     return path
 
 
-def _nginx(folder, site, port):
+def nginx(folder, site, port, workers=1, connections=1024):
     user = "user root;" if os.geteuid() == 0 else ""
-    configuration = _write(folder, "nginx.conf", NGINX, site=site, port=port, user=user)
+    how = {"user": user, "workers": workers, "connections": connections}
+    configuration = _write(folder, "nginx.conf", NGINX, site=site, port=port, **how)
     return ["nginx", "-e", folder / "nginx.log", "-p", folder, "-c", configuration]
 
 
@@ -85,4 +86,4 @@ def _h2o(folder, site, port):
 
 
 # Each gives its command line, for a folder of its own files, the site, and the port.
-ALL = {"nginx": _nginx, "lighttpd": _lighttpd, "h2o": _h2o}
+ALL = {"nginx": nginx, "lighttpd": _lighttpd, "h2o": _h2o}
