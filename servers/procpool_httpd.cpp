@@ -49,8 +49,8 @@ constexpr int kExitBadUsage = 2;
 constexpr auto kSystemMimeTypes = "/etc/mime.types";
 
 // The sites of all hosts and paths in this worker.
-http::Site make_site(models::Worker& worker, const http::Options& options) {
-  const auto types = http::MimeTypes::load(kSystemMimeTypes);
+http::Site make_site(models::Worker& worker, const http::Options& options,
+                     const http::MimeTypes& types) {
   std::size_t share = 1 + options.paths.size() + options.hosts.size();
   for (const http::HostSettings& host : options.hosts) share += host.paths.size();
   const auto programs = std::make_shared<http::CgiRunner>(
@@ -67,23 +67,25 @@ http::Site make_site(models::Worker& worker, const http::Options& options) {
 
   auto map = std::make_shared<http::SiteMap>(make(options.site));
   for (const http::PathSettings& path : options.paths)
-    map->add_path(path.prefix, make(path.site, path.prefix));
+    map->add_path({path.prefix, path.suffix}, make(path.site, path.prefix));
   for (const http::HostSettings& host : options.hosts) {
     const std::size_t number = map->add_host(host.names, make(host.site));
     for (const http::PathSettings& path : host.paths)
-      map->add_path(path.prefix, make(path.site, path.prefix), number);
+      map->add_path({path.prefix, path.suffix}, make(path.site, path.prefix), number);
   }
   return [map](const http::Request& request) { return map->find(request)(request); };
 }
 
 models::Handler make_handler(models::Worker& worker, const http::Options& options) {
-  http::Site site = make_site(worker, options);
+  const auto types = http::MimeTypes::load(kSystemMimeTypes);
+  http::Site site = make_site(worker, options, types);
   auto protocol =
       std::make_shared<http::Protocol>(worker, std::move(site), options.access_log,
                                        http::Limits{.max_body = options.max_body,
                                                     .header_timeout = options.header_timeout,
                                                     .idle_timeout = options.idle_timeout,
-                                                    .send_timeout = options.send_timeout});
+                                                    .send_timeout = options.send_timeout},
+                                       http::ErrorPages{options.site, types});
   return [protocol](net::Stream stream) { return protocol->serve(std::move(stream)); };
 }
 

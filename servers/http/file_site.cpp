@@ -24,6 +24,7 @@
 #include "servers/http/basic_authentication.hpp"
 #include "servers/http/beneath.hpp"
 #include "servers/http/directory_listing.hpp"
+#include "servers/http/error_pages.hpp"
 #include "servers/http/etag.hpp"
 #include "servers/http/file_store.hpp"
 #include "servers/http/gzip.hpp"
@@ -40,6 +41,7 @@ std::string read_whole(int file, std::uint64_t size) {
 }
 
 constexpr std::string_view kChanging = "GET, HEAD, OPTIONS, PUT, DELETE";
+constexpr std::string_view kAllowReading = "Allow: GET, HEAD, OPTIONS\r\n";
 
 constexpr auto kFreshness = std::chrono::seconds{1};
 constexpr std::size_t kMostInMemory = std::size_t{32} << 10;  // larger files are sent from the file
@@ -139,7 +141,6 @@ class FileSite {
   using Entries = std::list<Entry>;  // the most recently used first
 
   PagePtr page_for(const Request& request);
-  PagePtr error_page(Status status, std::string_view fields = {}) const;
   PagePtr redirect(const Request& request) const;
   PagePtr list(std::string directory, const Request& request) const;
   Found find(std::string_view path) const;
@@ -163,6 +164,7 @@ class FileSite {
   std::optional<FileStore> store_;
   UniqueFd root_;
   MimeTypes types_;
+  ErrorPages error_pages_;
   const Loop& loop_;
   const std::chrono::seconds freshness_;
   const std::size_t cost_of_descriptor_ = cost_of_descriptor();
@@ -200,6 +202,7 @@ FileSite::FileSite(const SiteSettings& settings, MimeTypes types, const Loop& lo
     : settings_{settings},
       prefix_{prefix},
       types_{std::move(types)},
+      error_pages_{settings, types_},
       loop_{loop},
       // Who has put something sees it, whichever worker answers.
       freshness_{settings.writable ? std::chrono::seconds{0} : kFreshness},
@@ -221,12 +224,14 @@ Reception FileSite::receive(const Request& request) {
     return {.page = page_for(request)};
   if (store_ && request.method == Method::put) return store_->put(request);
   if (store_ && request.method == Method::delete_) return {.page = store_->remove(request)};
-  return {.page = refuse_method(request, store_ ? kChanging : kReading)};
+  if (store_) return {.page = refuse_method(request, kChanging)};
+  if (request.method == Method::options) return {.page = refuse_method(request)};
+  return {.page = error_pages_.make(Status::method_not_allowed, kAllowReading)};
 }
 
 PagePtr FileSite::page_for(const Request& request) {
   if (guard_ && !guard_->admits(request))
-    return error_page(Status::unauthorized, guard_->challenge());
+    return error_pages_.make(Status::unauthorized, guard_->challenge());
   if (settings_.redirect) return redirect(request);
 
   const auto known = by_path_.find(request.path);
@@ -249,28 +254,14 @@ PagePtr FileSite::page_for(const Request& request) {
 
   if (found.status == Status::moved_permanently) {
     if (!request.query.empty()) found.location.append("?").append(request.query);
-    return error_page(found.status,
-                      std::string{"Location: "}.append(found.location).append("\r\n"));
+    return error_pages_.make(found.status,
+                             std::string{"Location: "}.append(found.location).append("\r\n"));
   }
   if (found.status == Status::service_unavailable)
-    return error_page(found.status, "Retry-After: 1\r\n");
-  if (found.status != Status::ok) return error_page(found.status);
+    return error_pages_.make(found.status, "Retry-After: 1\r\n");
+  if (found.status != Status::ok) return error_pages_.make(found.status);
   if (found.directory) return list(std::move(found.name), request);
   return remember(make_entry(request.path, std::move(found)), request);
-}
-
-// With the text of the site, if it has one that can be read now.
-PagePtr FileSite::error_page(Status status, std::string_view fields) const {
-  const std::string all = headers_ + std::string{fields};
-  const auto page = settings_.error_pages.find(static_cast<int>(status));
-  if (page == settings_.error_pages.end() || !root_.valid()) return make_error_page(status, all);
-  const Found found = open(page->second);
-  const auto size = static_cast<std::uint64_t>(found.file.facts.st_size);
-  if (found.status != Status::ok || !S_ISREG(found.file.facts.st_mode) || size > kMostToCompress)
-    return make_error_page(status, all);
-  std::string type{"Content-Type: "};
-  type.append(types_.of(found.name)).append("\r\n");
-  return make_page(status, type + all, read_whole(found.file.fd.fd(), size));
 }
 
 PagePtr FileSite::redirect(const Request& request) const {
@@ -280,14 +271,14 @@ PagePtr FileSite::redirect(const Request& request) const {
     location.pop_back();
     std::string path{"/"};
     const ResolvedTarget target = resolve_target(request.path, path);
-    if (target.status != Status::ok) return error_page(target.status);
+    if (target.status != Status::ok) return error_pages_.make(target.status);
     if (path == "/.") path.pop_back();
     if (target.ends_with_slash && !path.ends_with('/')) path.push_back('/');
     if (path.starts_with(prefix_))
       append_percent_encoded(std::string_view{path}.substr(prefix_.size()), location);
     if (!request.query.empty()) location.append("?").append(request.query);
   }
-  return error_page(settings_.redirect->status, location.append("\r\n"));
+  return error_pages_.make(settings_.redirect->status, location.append("\r\n"));
 }
 
 PagePtr FileSite::list(std::string directory, const Request& request) const {

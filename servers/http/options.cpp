@@ -392,7 +392,7 @@ std::optional<Values> values_of(const toml::node& node, Kind kind) {
 }
 
 std::string place(const std::string& path, const toml::source_region& source) {
-  return path + ":" + std::to_string(source.begin.line);
+  return path + ":" + std::to_string(source.begin.line) + ":" + std::to_string(source.begin.column);
 }
 
 toml::table parse_file(const std::string& path) {
@@ -428,12 +428,11 @@ class FileReader {
   }
 
  private:
-  [[noreturn]] void refuse(const toml::key& key, std::string_view reason) const {
-    throw OptionsError{place(path_, key.source()), key.str(), reason};
-  }
-  [[noreturn]] void refuse(const toml::table& table, std::string_view key,
+  // `where` is the key or its value, whichever is wrong.
+  template <typename Where>
+  [[noreturn]] void refuse(const Where& where, std::string_view key,
                            std::string_view reason) const {
-    throw OptionsError{place(path_, table.source()), key, reason};
+    throw OptionsError{place(path_, where.source()), key, reason};
   }
 
   // With the one that may be meant: of the settings, or one of `others`.
@@ -444,7 +443,7 @@ class FileReader {
       for (const auto& setting : kSettings) others.emplace_back(setting.key);
     }
     const std::string_view meant = nearest_name(key.str(), others);
-    refuse(key,
+    refuse(key, key.str(),
            meant.empty() ? "unknown key" : "unknown key; is \"" + std::string{meant} + "\" meant?");
   }
 
@@ -456,8 +455,8 @@ class FileReader {
     if (setting == nullptr) return false;
     const auto values = values_of(node, setting->kind);
     const std::string reason = values ? setting->set(target, *values) : expectation(setting->kind);
-    if (!reason.empty()) refuse(key, reason);
-    origins_.emplace(prefix + std::string{key.str()}, place(path_, key.source()));
+    if (!reason.empty()) refuse(node, key.str(), reason);
+    origins_.emplace(prefix + std::string{key.str()}, place(path_, node.source()));
     return true;
   }
 
@@ -469,9 +468,12 @@ class FileReader {
     if (found == parent.end()) return;
     const toml::array* const tables = found->second.as_array();
     if (tables == nullptr || !tables->is_array_of_tables())
-      refuse(found->first, "must be tables, as [[" + std::string{key} + "]]");
+      refuse(found->first, key, "must be tables, as [[" + std::string{key} + "]]");
     for (std::size_t i = 0; i < tables->size(); ++i) {
-      function(*(*tables)[i].as_table(), prefix + std::string{key} + "." + std::to_string(i) + ".");
+      const toml::table& table = *(*tables)[i].as_table();
+      const std::string its = prefix + std::string{key} + "." + std::to_string(i) + ".";
+      origins_.emplace(its, place(path_, table.source()));
+      function(table, its);
     }
   }
 
@@ -481,11 +483,15 @@ class FileReader {
     for (const auto& [key, node] : table) {
       if (key == "prefix") {
         path.prefix = path_of(key, node);
+      } else if (key == "suffix") {
+        path.suffix = suffix_of(key, node);
       } else if (!take(kSiteSettings, path.site, key, node, prefix)) {
-        refuse_unknown(key, {"prefix"});
+        refuse_unknown(key, {"prefix", "suffix"});
       }
     }
-    if (path.prefix.empty()) refuse(table, "path", "needs a prefix");
+    if (path.prefix.empty() && path.suffix.empty())
+      refuse(table, "path", "needs a prefix or a suffix");
+    if (path.prefix.empty()) path.prefix = "/";
     return path;
   }
 
@@ -495,9 +501,16 @@ class FileReader {
     std::string path{"/"};
     if (!node.is_string() || !text.starts_with('/') ||
         resolve_target(text, path).status != Status::ok) {
-      refuse(key, "must be a path, as \"/private\"");
+      refuse(node, key.str(), "must be a path, as \"/private\"");
     }
     return path == "/." ? "/" : path;
+  }
+
+  std::string suffix_of(const toml::key& key, const toml::node& node) const {
+    auto suffix = node.value<std::string>().value_or("");
+    if (!node.is_string() || suffix.empty() || suffix.find_first_of("/*") != suffix.npos)
+      refuse(node, key.str(), "must be the end of a file's name, as \".html\"");
+    return suffix;
   }
 
   HostSettings read_host(const toml::table& table, const SiteSettings& around,
@@ -523,14 +536,15 @@ class FileReader {
 
   Values names_of(const toml::key& key, const toml::node& node) {
     const auto names = values_of(node, Kind::texts);
-    if (!names) refuse(key, expectation(Kind::texts));
+    if (!names) refuse(node, key.str(), expectation(Kind::texts));
     for (const std::string& text : *names) {
       std::string name;
       append_host_name(text, name);
       const std::string_view labels = std::string_view{name}.substr(name.starts_with("*.") ? 2 : 0);
       if (labels.empty() || labels.find_first_of("*/ ") != labels.npos)
-        refuse(key, "must be names of hosts, as \"example.org\" or \"*.example.org\"");
-      if (!names_.insert(name).second) refuse(key, "has \"" + name + "\" a second time");
+        refuse(node, key.str(), "must be names of hosts, as \"example.org\" or \"*.example.org\"");
+      if (!names_.insert(name).second)
+        refuse(node, key.str(), "has \"" + name + "\" a second time");
     }
     return *names;
   }
@@ -578,7 +592,7 @@ void check_folders(const SiteSettings& site, const std::optional<proc::Credentia
   if (!site.root.empty()) check_folder(site.root, "root", user, origins, prefix);
   if (!site.cgi.empty()) check_folder(site.cgi, "cgi", user, origins, prefix);
   if (site.root.empty() && site.cgi.empty() && !site.redirect && !prefix.empty())
-    throw OptionsError{"configuration", prefix + "root", "is missing"};
+    throw OptionsError{origins.find(prefix)->second, "root", "is missing"};
 }
 
 }  // namespace
@@ -596,6 +610,31 @@ void apply(const CommandLine& command_line, Options& options) {
     if (!reason.empty()) throw OptionsError{"option", "--" + key, reason};
   }
 }
+
+namespace {
+
+// For the first word that nobody knows: what may be meant.
+[[noreturn]] void refuse_unknown(const CLI::App& app) {
+  std::vector<std::string> words = app.remaining(true);
+  const auto flag = std::find_if(words.begin(), words.end(),
+                                 [](const std::string& word) { return word.starts_with('-'); });
+  std::string wrong = flag == words.end() ? words.front() : *flag;
+  wrong.resize(std::min(wrong.find('='), wrong.size()));
+  const bool is_flag = flag != words.end();
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) {
+    if (!is_flag) names.push_back(command->get_name());
+  }
+  for (const CLI::Option* option : app.get_options()) {
+    if (is_flag) names.push_back(option->get_name());
+  }
+  const std::string meant{nearest_name(wrong, {names.begin(), names.end()})};
+  const std::string reason = is_flag ? "unknown option" : "unknown command";
+  throw OptionsError{is_flag ? "option" : "command", wrong,
+                     meant.empty() ? reason : reason + "; is \"" + meant + "\" meant?"};
+}
+
+}  // namespace
 
 CommandLine parse_command_line(int argc, const char* const* argv) {
   CommandLine result;
@@ -653,6 +692,8 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     result.action = CommandLine::Action::show;
     result.text = std::string{version.what()} + "\n";
     return result;
+  } catch (const CLI::ExtrasError&) {
+    refuse_unknown(app);
   } catch (const CLI::ParseError& error) {
     throw OptionsError{"command line", "", error.what()};
   }

@@ -24,7 +24,8 @@
 namespace procpool::http {
 
 // A command line or a file that cannot be used: what() is one line that names the flag, or the
-// file, the line and the key. A program ends with status 2 for it.
+// file, the line, the column and the key: `site.toml:3:8 "root": must be a string`. A program ends
+// with status 2 for it.
 class OptionsError : public Error {
  public:
   using Error::Error;
@@ -105,12 +106,12 @@ struct CommandLine {
 // Throws OptionsError for a flag that is unknown, lacks its value, or whose value is wrong.
 CommandLine parse_command_line(int argc, const char* const* argv);
 
-// Of each key that a file sets, the file and the line: "site.toml:3". The keys of hosts and paths
-// are "host.0.root", "host.0.path.1.root".
+// Of each key that a file sets, where its value is: "site.toml:3:8". The keys of hosts and paths
+// are "host.0.root", "host.0.path.1.root"; "host.0." is where its table begins.
 using Origins = std::map<std::string, std::string, std::less<>>;
 
 // Lays the TOML file over `options`, and over its top level the command line: hosts and paths begin
-// with what holds around them. Throws OptionsError naming file, line and key: not readable,
+// with what holds around them. Throws OptionsError naming file, line, column and key: not readable,
 // not TOML, an unknown key, a wrong type, a value out of range.
 Origins load_config(const std::string& path, Options& options,
                     const CommandLine& command_line = {});

@@ -71,11 +71,13 @@ bool has_input(const Stream& stream) {
 
 }  // namespace
 
-Protocol::Protocol(models::Worker& worker, Site site, const std::string& access_log, Limits limits)
+Protocol::Protocol(models::Worker& worker, Site site, const std::string& access_log, Limits limits,
+                   ErrorPages error_pages)
     : worker_{worker},
       site_{std::move(site)},
       log_{access_log, [this](std::string_view sentence) { worker_.log().error("{}", sentence); }},
       limits_{limits},
+      error_pages_{std::move(error_pages)},
       clock_{std::time(nullptr)},
       workspaces_{limits.head} {
   worker_.at_turn_end([this] {
@@ -199,7 +201,7 @@ Protocol::Step Protocol::answer(Workspace& work, std::string_view client, const 
 Protocol::Step Protocol::refuse(Workspace& work, Status status, std::string_view client) {
   clock_.update(std::time(nullptr));
   work.distrusted = true;
-  const PagePtr page = make_error_page(status);
+  const PagePtr page = error_pages_.make(status);
   append_answer(*page, work.request, Persistence::close, clock_, work.output);
   count(work.request, status, page->size, client);
   return Step::close;
@@ -228,12 +230,12 @@ PagePtr Protocol::page_of_failure(const Request& request, const std::exception& 
   worker_.log().error("{}: {}", request.target, error.what());
   const auto* const cause = dynamic_cast<const Error*>(&error);
   if (cause != nullptr && (cause->code().value() == ENOSPC || cause->code().value() == EDQUOT))
-    return make_error_page(Status::insufficient_storage);
+    return error_pages_.make(Status::insufficient_storage);
   if (dynamic_cast<const proc::DeadlineExceeded*>(&error) != nullptr)
-    return make_error_page(Status::gateway_timeout);
+    return error_pages_.make(Status::gateway_timeout);
   if (dynamic_cast<const proc::PoolUnavailable*>(&error) != nullptr)
-    return make_error_page(Status::service_unavailable, "Retry-After: 1\r\n");
-  return make_error_page(Status::internal_server_error);
+    return error_pages_.make(Status::service_unavailable, "Retry-After: 1\r\n");
+  return error_pages_.make(Status::internal_server_error);
 }
 
 // The body is read to its end before the answer, also if nothing uses it: only so is it known that

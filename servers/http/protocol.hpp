@@ -14,6 +14,7 @@
 
 #include "servers/http/access_log.hpp"
 #include "servers/http/clock_text.hpp"
+#include "servers/http/error_pages.hpp"
 #include "servers/http/head_parser.hpp"
 #include "servers/http/page.hpp"
 #include "servers/http/responder.hpp"
@@ -44,8 +45,11 @@ struct Limits {
 // one worker and its thread; must outlive its connections.
 class Protocol {
  public:
-  // `access_log` is as AccessLog takes it. Throws Error if it cannot be opened.
-  Protocol(models::Worker& worker, Site site, const std::string& access_log, Limits limits);
+  // `access_log` is as AccessLog takes it. The pages are for what no site answers: a request that
+  // is broken or too large, or one by which a site failed. Throws Error if the log cannot be
+  // opened.
+  Protocol(models::Worker& worker, Site site, const std::string& access_log, Limits limits,
+           ErrorPages error_pages = {});
   Protocol(const Protocol&) = delete;
   Protocol& operator=(const Protocol&) = delete;
 
@@ -86,6 +90,7 @@ class Protocol {
   Site site_;
   AccessLog log_;
   Limits limits_;
+  ErrorPages error_pages_;
   ClockText clock_;
   Workspaces workspaces_;
 };

@@ -8,11 +8,18 @@
 namespace procpool::http {
 namespace {
 
-template <typename Value>
-void insert_by_length(std::vector<std::pair<std::string, Value>>& all, std::string key,
-                      Value value) {
+std::size_t length(const std::string& suffix) {
+  return suffix.size();
+}
+
+std::pair<std::size_t, std::size_t> length(const SiteMap::Path& path) {
+  return {path.prefix.size(), path.suffix.size()};
+}
+
+template <typename Key, typename Value>
+void insert_by_length(std::vector<std::pair<Key, Value>>& all, Key key, Value value) {
   const auto place = std::find_if(
-      all.begin(), all.end(), [&](const auto& other) { return other.first.size() < key.size(); });
+      all.begin(), all.end(), [&](const auto& other) { return length(other.first) < length(key); });
   all.emplace(place, std::move(key), std::move(value));
 }
 
@@ -44,9 +51,9 @@ std::size_t SiteMap::add_host(const std::vector<std::string>& names, Site site) 
   return number;
 }
 
-void SiteMap::add_path(std::string prefix, Site site, std::size_t host) {
-  if (!prefix.ends_with('/')) prefix.push_back('/');
-  insert_by_length(hosts_[host].paths, std::move(prefix), std::move(site));
+void SiteMap::add_path(Path path, Site site, std::size_t host) {
+  if (!path.prefix.ends_with('/')) path.prefix.push_back('/');
+  insert_by_length(hosts_[host].paths, std::move(path), std::move(site));
 }
 
 const SiteMap::Host& SiteMap::find_host(std::string_view host) {
@@ -64,11 +71,14 @@ const Site& SiteMap::find(const Request& request) {
   const Host& host = find_host(request.host);
   if (host.paths.empty()) return host.site;
   path_.assign(1, '/');
-  if (resolve_target(request.path, path_).status != Status::ok) return host.site;
+  const ResolvedTarget target = resolve_target(request.path, path_);
+  if (target.status != Status::ok) return host.site;
   if (path_ == "/.") path_.pop_back();
   if (!path_.ends_with('/')) path_.push_back('/');
-  for (const auto& [prefix, site] : host.paths) {
-    if (path_.starts_with(prefix)) return site;
+  const std::string_view name =
+      target.ends_with_slash ? "" : std::string_view{path_}.substr(0, path_.size() - 1);
+  for (const auto& [path, site] : host.paths) {
+    if (path_.starts_with(path.prefix) && name.ends_with(path.suffix)) return site;
   }
   return host.site;
 }

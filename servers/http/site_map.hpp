@@ -1,7 +1,7 @@
 // Which site answers a request: by its host, then by its path.
 //
 //   SiteMap map{fallback};                      // for hosts that nobody else has
-//   map.add_path("/private", guarded);
+//   map.add_path({.prefix = "/private"}, guarded);
 //   std::size_t host = map.add_host({"example.org", "*.example.org"}, site);
 //   Site site = [map = std::move(map)](const Request& r) mutable { return map.find(r)(r); };
 #pragma once
@@ -22,18 +22,25 @@ namespace procpool::http {
 
 // Built once, then asked; of one thread.
 //
-// A path is a prefix of whole segments: "/private" (or "/private/") has /private and what is
-// beneath it, and not /privateer. The longest one that fits wins. It is compared with the target as
+// The prefix of a path is of whole segments: "/private" (or "/private/") has /private and what is
+// beneath it, and not /privateer. The longest one that fits wins, and of several with the same one
+// that with the longest suffix, which is the end of the last segment: ".html" has /a.html, and
+// neither /a.html/ nor / if that is answered by index.html. The path is compared with the target as
 // it will be looked up, decoded and without dots, so that no spelling gets around it. A host is
 // compared without case, port and final dot; "*.example.org" stands for every name that ends so,
 // the longest wins, and a name in full wins over all of them.
 class SiteMap {
  public:
+  struct Path {
+    std::string prefix;
+    std::string suffix = {};
+  };
+
   explicit SiteMap(Site fallback);
 
   // Returns the number of the host, for add_path. Host 0 is the fallback.
   std::size_t add_host(const std::vector<std::string>& names, Site site);
-  void add_path(std::string prefix, Site site, std::size_t host = 0);
+  void add_path(Path path, Site site, std::size_t host = 0);
 
   // Allocates nothing once its buffers have grown.
   const Site& find(const Request& request);
@@ -41,7 +48,7 @@ class SiteMap {
  private:
   struct Host {
     Site site;
-    std::vector<std::pair<std::string, Site>> paths;  // "/private/", the longest first
+    std::vector<std::pair<Path, Site>> paths;  // "/private/", the longest first
   };
 
   const Host& find_host(std::string_view name);

@@ -45,9 +45,11 @@ struct SiteSettings {
   bool operator==(const SiteSettings&) const = default;
 };
 
-// For what lies beneath a path, and for the hosts of some names: SiteMap says which.
+// For what lies beneath a path or is called alike, and for the hosts of some names: SiteMap says
+// which.
 struct PathSettings {
   std::string prefix;
+  std::string suffix = {};
   SiteSettings site;
 
   bool operator==(const PathSettings&) const = default;

@@ -66,7 +66,8 @@ TEST_F(Control, says_why_a_reload_has_failed_and_then_succeeds) {
   const HttpdRun failed = run("reload");
   EXPECT_EQ(failed.status, ExitStatus::exited(1));
   EXPECT_TRUE(contains(failed.errors, "nothing has changed: "));
-  EXPECT_TRUE(contains(failed.errors, "httpd.toml:2 \"root\": must be a string")) << failed.errors;
+  EXPECT_TRUE(contains(failed.errors, "httpd.toml:2:8 \"root\": must be a string"))
+      << failed.errors;
   EXPECT_EQ(server.worker_pids(), workers);
   EXPECT_TRUE(contains(run("status").output, "its last reload failed: "));
   configure("workers = 1\n");

@@ -335,7 +335,7 @@ TEST(HttpdReload, of_a_broken_configuration_changes_nothing_and_says_why) {
     place.configure();
   });
   EXPECT_TRUE(holds_text(place.log_text(), "reload failed, nothing has changed: " + place.config() +
-                                               ":2 \"worker-s\": unknown key"))
+                                               ":2:1 \"worker-s\": unknown key"))
       << place.log_text();
 }
 
@@ -422,7 +422,7 @@ TEST(HttpdReload, of_a_root_that_is_gone_is_refused) {
   place.configure("root = \"" + nowhere + "\"");
   server.signal(SIGHUP);
   server.await_log("reload failed, nothing has changed: " + place.config() +
-                   ":2 \"root\": open \"" + nowhere + "\": No such file or directory");
+                   ":2:8 \"root\": open \"" + nowhere + "\": No such file or directory");
   EXPECT_EQ(client.get("/small").body, place.small);
   server.await_workers(4);
 }

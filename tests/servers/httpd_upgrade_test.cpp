@@ -172,7 +172,8 @@ TEST_F(Upgrade, to_a_configuration_that_is_wrong_says_so_and_changes_nothing) {
   const HttpdRun failed = upgrade();
   EXPECT_EQ(failed.status, ExitStatus::exited(1));
   EXPECT_TRUE(contains(failed.errors, "nothing has changed: ")) << failed.errors;
-  EXPECT_TRUE(contains(failed.errors, "httpd.toml:2 \"root\": must be a string")) << failed.errors;
+  EXPECT_TRUE(contains(failed.errors, "httpd.toml:2:8 \"root\": must be a string"))
+      << failed.errors;
   expect_nothing_changed(server);
   std::ofstream{config_} << "idle-timeout = 30\n";
   EXPECT_EQ(upgrade().status, ExitStatus::exited(0));

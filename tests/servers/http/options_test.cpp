@@ -171,8 +171,18 @@ TEST(CommandLineOptions, that_are_wrong_are_named) {
   const auto complaint_about = [](std::vector<const char*> arguments) {
     return complaint([&] { parse(arguments); });
   };
-  EXPECT_NE(complaint_about({"--wrokers", "4"}).find("--wrokers"), std::string::npos);
-  EXPECT_NE(complaint_about({"stray"}).find("stray"), std::string::npos);
+  EXPECT_EQ(complaint_about({"--wrokers", "4"}),
+            "option \"--wrokers\": unknown option; is \"--workers\" meant?");
+  EXPECT_EQ(complaint_about({"--chekc"}),
+            "option \"--chekc\": unknown option; is \"--check\" meant?");
+  EXPECT_EQ(complaint_about({"--idletimeout=4"}),
+            "option \"--idletimeout\": unknown option; is \"--idle-timeout\" meant?");
+  EXPECT_EQ(complaint_about({"reload", "--pid-file", "f", "--pidfile"}),
+            "option \"--pidfile\": unknown option; is \"--pid-file\" meant?");
+  EXPECT_EQ(complaint_about({"--colour"}), "option \"--colour\": unknown option");
+  EXPECT_EQ(complaint_about({"relaod"}),
+            "command \"relaod\": unknown command; is \"reload\" meant?");
+  EXPECT_EQ(complaint_about({"stray"}), "command \"stray\": unknown command");
   EXPECT_NE(complaint_about({"--root"}).find("--root"), std::string::npos);
   EXPECT_NE(complaint_about({"--workers", "0"}).find("--workers"), std::string::npos);
   for (const char* workers : {"0", "-1", "1025", "4x", "", "1.5", "AUTO"}) {
@@ -255,11 +265,11 @@ TEST_F(OptionsFile, is_refused_when_its_numbers_of_workers_contradict_each_other
               path + complaint_about_it);
   };
   says("min-workers = 3\nmax-workers = 2\n",
-       ":1 \"min-workers\": must not be more than max-workers");
-  says("workers = 2\nmin-workers = 3\n", ":2 \"min-workers\": must not be more than workers");
-  says("workers = 4\nmax-workers = 3\n", ":2 \"max-workers\": must not be less than workers");
+       ":1:15 \"min-workers\": must not be more than max-workers");
+  says("workers = 2\nmin-workers = 3\n", ":2:15 \"min-workers\": must not be more than workers");
+  says("workers = 4\nmax-workers = 3\n", ":2:15 \"max-workers\": must not be less than workers");
   says("cpu-affinity = \"0,8191\"\n",
-       ":1 \"cpu-affinity\": has CPU 8191, on which this process may not run");
+       ":1:16 \"cpu-affinity\": has CPU 8191, on which this process may not run");
 }
 
 TEST_F(OptionsFile, has_hosts_and_paths_that_begin_with_what_is_around_them) {
@@ -269,6 +279,8 @@ gzip = false
 [[path]]
 prefix = "//a/%62/"
 listing = true
+[[path]]
+suffix = ".html"
 [[host]]
 names = ["Example.org", "*.example.org"]
 root = "/host"
@@ -283,7 +295,9 @@ names = ["other.org"]
   EXPECT_EQ(options.site, top);
   SiteSettings path = top;
   path.listing = true;
-  EXPECT_EQ(options.paths, (std::vector<PathSettings>{{.prefix = "/a/b", .site = path}}));
+  EXPECT_EQ(options.paths,
+            (std::vector<PathSettings>{{.prefix = "/a/b", .site = path},
+                                       {.prefix = "/", .suffix = ".html", .site = top}}));
   SiteSettings host = top;
   host.root = "/host";
   host.cache_control = "no-cache";
@@ -326,30 +340,35 @@ TEST_F(OptionsFile, with_wrong_hosts_or_paths_is_named_with_line_and_key) {
   const auto expect_complaint = [&](std::string_view text, const std::string& begin) {
     EXPECT_EQ(complaint_about(text).substr(0, begin.size()), begin) << text;
   };
-  expect_complaint("path = 5", where + ":1 \"path\": must be tables");
-  expect_complaint("[host]\nnames = [\"a\"]", where + ":1 \"host\": must be tables");
-  expect_complaint("[[path]]\nroot = \"/\"", where + ":1 \"path\": needs a prefix");
-  expect_complaint("[[path]]\nprefix = \"a\"", where + ":2 \"prefix\": must be a path");
-  expect_complaint("[[path]]\nprefix = \"/%zz\"", where + ":2 \"prefix\": must be a path");
-  expect_complaint("[[path]]\nprefix = 1", where + ":2 \"prefix\": must be a path");
-  expect_complaint("[[path]]\nprefix = \"/a\"\nworkers = 4", where + ":3 \"workers\": unknown key");
-  expect_complaint("[[host]]\nroot = \"/\"", where + ":1 \"host\": needs names");
-  expect_complaint("[[host]]\nnames = \"a\"", where + ":2 \"names\": must be an array");
-  expect_complaint("[[host]]\nnames = [\"a*b\"]", where + ":2 \"names\": must be names");
-  expect_complaint("[[host]]\nnames = [\"*.\"]", where + ":2 \"names\": must be names");
-  expect_complaint("[[host]]\nnames = [\"a\", \"A.\"]", where + ":2 \"names\": has \"a\" a second");
-  expect_complaint("headers = [\"X\"]", where + ":1 \"headers\": must be");
-  expect_complaint("headers = [\"X: a\\r\\nY: b\"]", where + ":1 \"headers\": must be");
-  expect_complaint("headers = [\"Content-Length: 5\"]", where + ":1 \"headers\": must leave");
-  expect_complaint("error-pages = [\"200 /x\"]", where + ":1 \"error-pages\": must be");
-  expect_complaint("error-pages = [\"404 x\"]", where + ":1 \"error-pages\": must be");
-  expect_complaint("redirect = \"304 /x\"", where + ":1 \"redirect\": must be");
-  expect_complaint("redirect = \"301 /x y\"", where + ":1 \"redirect\": must be");
-  expect_complaint("redirect = \"/x\"", where + ":1 \"redirect\": must be");
-  expect_complaint("users = \"/nowhere\"", where + ":1 \"users\": open \"/nowhere\"");
-  expect_complaint("users = \"/dev/null\"", where + ":1 \"users\": open \"/dev/null\"");
-  expect_complaint("realm = \"a\\\"b\"", where + ":1 \"realm\": must be");
-  expect_complaint("listing = 5", where + ":1 \"listing\": must be true or false");
+  expect_complaint("path = 5", where + ":1:1 \"path\": must be tables");
+  expect_complaint("[host]\nnames = [\"a\"]", where + ":1:2 \"host\": must be tables");
+  expect_complaint("[[path]]\nroot = \"/\"", where + ":1:1 \"path\": needs a prefix or a suffix");
+  expect_complaint("[[path]]\nprefix = \"a\"", where + ":2:10 \"prefix\": must be a path");
+  expect_complaint("[[path]]\nprefix = \"/%zz\"", where + ":2:10 \"prefix\": must be a path");
+  expect_complaint("[[path]]\nprefix = 1", where + ":2:10 \"prefix\": must be a path");
+  expect_complaint("[[path]]\nsuffix = \"*.html\"", where + ":2:10 \"suffix\": must be the end");
+  expect_complaint("[[path]]\nsuffix = \"\"", where + ":2:10 \"suffix\": must be the end");
+  expect_complaint("[[path]]\nsuffix = 1", where + ":2:10 \"suffix\": must be the end");
+  expect_complaint("[[path]]\nprefix = \"/a\"\nworkers = 4",
+                   where + ":3:1 \"workers\": unknown key");
+  expect_complaint("[[host]]\nroot = \"/\"", where + ":1:1 \"host\": needs names");
+  expect_complaint("[[host]]\nnames = \"a\"", where + ":2:9 \"names\": must be an array");
+  expect_complaint("[[host]]\nnames = [\"a*b\"]", where + ":2:9 \"names\": must be names");
+  expect_complaint("[[host]]\nnames = [\"*.\"]", where + ":2:9 \"names\": must be names");
+  expect_complaint("[[host]]\nnames = [\"a\", \"A.\"]",
+                   where + ":2:9 \"names\": has \"a\" a second");
+  expect_complaint("headers = [\"X\"]", where + ":1:11 \"headers\": must be");
+  expect_complaint("headers = [\"X: a\\r\\nY: b\"]", where + ":1:11 \"headers\": must be");
+  expect_complaint("headers = [\"Content-Length: 5\"]", where + ":1:11 \"headers\": must leave");
+  expect_complaint("error-pages = [\"200 /x\"]", where + ":1:15 \"error-pages\": must be");
+  expect_complaint("error-pages = [\"404 x\"]", where + ":1:15 \"error-pages\": must be");
+  expect_complaint("redirect = \"304 /x\"", where + ":1:12 \"redirect\": must be");
+  expect_complaint("redirect = \"301 /x y\"", where + ":1:12 \"redirect\": must be");
+  expect_complaint("redirect = \"/x\"", where + ":1:12 \"redirect\": must be");
+  expect_complaint("users = \"/nowhere\"", where + ":1:9 \"users\": open \"/nowhere\"");
+  expect_complaint("users = \"/dev/null\"", where + ":1:9 \"users\": open \"/dev/null\"");
+  expect_complaint("realm = \"a\\\"b\"", where + ":1:9 \"realm\": must be");
+  expect_complaint("listing = 5", where + ":1:11 \"listing\": must be true or false");
 }
 
 TEST_F(OptionsFile, that_is_wrong_is_named_with_line_and_key) {
@@ -357,22 +376,30 @@ TEST_F(OptionsFile, that_is_wrong_is_named_with_line_and_key) {
   const auto expect_complaint = [&](std::string_view text, const std::string& begin) {
     EXPECT_EQ(complaint_about(text).substr(0, begin.size()), begin) << text;
   };
-  expect_complaint("\n\nwrokers = 4", where + ":3 \"wrokers\": unknown key");
-  expect_complaint("[server]\nworkers = 4", where + ":1 \"server\": unknown key");
-  expect_complaint("workers = 4\nroot = 5", where + ":2 \"root\": must be a string");
-  expect_complaint("listen = \"127.0.0.1:80\"", where + ":1 \"listen\": must be an array");
-  expect_complaint("listen = [80]", where + ":1 \"listen\": must be an array of strings");
-  expect_complaint("listen = []", where + ":1 \"listen\": needs");
-  expect_complaint("listen = [\"x\"]", where + ":1 \"listen\": address \"x\"");
-  expect_complaint("workers = 1.5", where + ":1 \"workers\": must be an integer or a string");
-  expect_complaint("workers = true", where + ":1 \"workers\": must be");
-  expect_complaint("workers = 0", where + ":1 \"workers\": must be a whole number from 1 to 256");
-  expect_complaint("max-body = \"1\"", where + ":1 \"max-body\": must be an integer");
-  expect_complaint("max-body = -1", where + ":1 \"max-body\": must be a whole number from 0");
-  expect_complaint("idle-timeout = inf", where + ":1 \"idle-timeout\": must be a time");
-  expect_complaint("idle-timeout = []", where + ":1 \"idle-timeout\": must be a number of seconds");
+  expect_complaint("\n\nwrokers = 4", where + ":3:1 \"wrokers\": unknown key");
+  expect_complaint("[server]\nworkers = 4", where + ":1:2 \"server\": unknown key");
+  expect_complaint("workers = 4\nroot = 5", where + ":2:8 \"root\": must be a string");
+  expect_complaint("listen = \"127.0.0.1:80\"", where + ":1:10 \"listen\": must be an array");
+  expect_complaint("listen = [80]", where + ":1:10 \"listen\": must be an array of strings");
+  expect_complaint("listen = []", where + ":1:10 \"listen\": needs");
+  expect_complaint("listen = [\"x\"]", where + ":1:10 \"listen\": address \"x\"");
+  expect_complaint("workers = 1.5", where + ":1:11 \"workers\": must be an integer or a string");
+  expect_complaint("workers = true", where + ":1:11 \"workers\": must be");
+  expect_complaint("workers = 0",
+                   where + ":1:11 \"workers\": must be a whole number from 1 to 256");
+  expect_complaint("max-body = \"1\"", where + ":1:12 \"max-body\": must be an integer");
+  expect_complaint("max-body = -1", where + ":1:12 \"max-body\": must be a whole number from 0");
+  expect_complaint("idle-timeout = inf", where + ":1:16 \"idle-timeout\": must be a time");
+  expect_complaint("idle-timeout = []",
+                   where + ":1:16 \"idle-timeout\": must be a number of seconds");
   expect_complaint("workers = 4\nworkers = 5", where + ":2");
   expect_complaint("workers = \nroot", where + ":1");
+}
+
+TEST_F(OptionsFile, with_a_path_that_has_no_root_is_named_with_its_line) {
+  const std::string path = write("\n[[path]]\nprefix = \"/a\"\n");
+  EXPECT_EQ(complaint([&] { load_options(parse({"--config", path.c_str()})); }),
+            path + ":2:1 \"root\": is missing");
 }
 
 TEST_F(OptionsFile, that_cannot_be_read_is_named) {

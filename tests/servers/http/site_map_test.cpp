@@ -23,8 +23,8 @@ std::string site_of(SiteMap& map, std::string_view path, std::string_view host =
 
 TEST(SiteMap, has_paths_of_whole_segments) {
   SiteMap map{named("fallback")};
-  map.add_path("/a", named("a"));
-  map.add_path("/a/b/", named("b"));
+  map.add_path({"/a"}, named("a"));
+  map.add_path({"/a/b/"}, named("b"));
   for (const auto& [path, name] :
        std::initializer_list<std::pair<const char*, const char*>>{{"/", "fallback"},
                                                                   {"/a", "a"},
@@ -42,7 +42,7 @@ TEST(SiteMap, has_paths_of_whole_segments) {
 
 TEST(SiteMap, is_not_deceived_by_spelling) {
   SiteMap map{named("fallback")};
-  map.add_path("/private", named("private"));
+  map.add_path({"/private"}, named("private"));
   for (const char* path : {"//private/x", "/./private", "/x/../private/x", "/%70rivate/x",
                            "/private/./x", "/x/%2e%2e/private", "/../private", "///private//"}) {
     EXPECT_EQ(site_of(map, path), "private") << path;
@@ -53,9 +53,32 @@ TEST(SiteMap, is_not_deceived_by_spelling) {
 
 TEST(SiteMap, of_everything_beneath_the_root) {
   SiteMap map{named("fallback")};
-  map.add_path("/", named("all"));
+  map.add_path({"/"}, named("all"));
   EXPECT_EQ(site_of(map, "/"), "all");
   EXPECT_EQ(site_of(map, "/x"), "all");
+}
+
+TEST(SiteMap, has_ends_of_names) {
+  SiteMap map{named("fallback")};
+  map.add_path({"/", ".js"}, named("js"));
+  map.add_path({"/", ".min.js"}, named("min"));
+  map.add_path({"/a"}, named("a"));
+  map.add_path({"/a", ".js"}, named("a js"));
+  for (const auto& [path, name] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"/", "fallback"},
+                                                                  {"/x.js", "js"},
+                                                                  {"/b/x.j%73", "js"},
+                                                                  {"/b/.js", "js"},
+                                                                  {"/x.min.js", "min"},
+                                                                  {"/x.js/", "fallback"},
+                                                                  {"/x.js/.", "fallback"},
+                                                                  {"/x.js/y", "fallback"},
+                                                                  {"/x.JS", "fallback"},
+                                                                  {"/a/x", "a"},
+                                                                  {"/a/x.js", "a js"},
+                                                                  {"/a/x.min.js", "a js"}}) {
+    EXPECT_EQ(site_of(map, path), name) << path;
+  }
 }
 
 TEST(SiteMap, has_hosts) {
@@ -64,7 +87,7 @@ TEST(SiteMap, has_hosts) {
   const std::size_t wild = map.add_host({"*.example.org"}, named("wild"));
   map.add_host({"*.b.example.org"}, named("b"));
   map.add_host({"a.example.org"}, named("a"));
-  map.add_path("/p", named("wild p"), wild);
+  map.add_path({"/p"}, named("wild p"), wild);
   for (const auto& [host, name] :
        std::initializer_list<std::pair<const char*, const char*>>{{"", "fallback"},
                                                                   {"other.org", "fallback"},

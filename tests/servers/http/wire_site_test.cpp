@@ -118,6 +118,59 @@ TEST_F(Sites, have_error_pages_of_their_own) {
   EXPECT_NE(built_in.body.find("403 Forbidden"), std::string::npos);
 }
 
+TEST_F(Sites, answer_by_their_error_pages_also_what_names_no_host) {
+  start(R"(
+error-pages = ["400 /e", "405 /e", "408 /e", "413 /e", "414 /e", "431 /e", "501 /e", "505 /e"]
+headers = ["X-Site: default"]
+header-timeout = "2s"
+max-body = 10
+[[host]]
+names = ["a"]
+error-pages = ["404 /e"]
+)");
+  write("e", "ours");
+  const auto expect_page = [&](const std::string& bytes, int status) {
+    HttpClient client{server_->port()};
+    client.send(bytes);
+    const Answer answer = client.receive();
+    EXPECT_EQ(answer.status, status);
+    EXPECT_EQ(answer.body, "ours") << status;
+    EXPECT_EQ(answer.field("x-site"), "default") << status;
+  };
+  expect_page("nonsense\r\n\r\n", 400);
+  expect_page("GET / HTTP/1.1\r\nHost: a\r\nX: ", 408);
+  expect_page(request("POST", "/", "Content-Length: 11\r\n"), 413);
+  expect_page(request("GET", "/" + std::string(20'000, 'a')), 414);
+  expect_page(get_request("/", "X: " + std::string(70'000, 'a') + "\r\n"), 431);
+  expect_page(request("BREW", "/"), 501);
+  expect_page("GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505);
+  expect_page("POST / HTTP/1.1\r\nHost: other\r\nContent-Length: 0\r\n\r\n", 405);
+}
+
+TEST_F(Sites, have_rules_for_the_ends_of_names) {
+  start(R"(
+[[path]]
+suffix = ".html"
+cache-control = "no-cache"
+[[path]]
+suffix = ".old"
+redirect = "301 /new/*"
+[[path]]
+prefix = "/assets"
+suffix = ".js"
+cache-control = "immutable"
+headers = ["X-Rule: js"]
+)");
+  fs::create_directory(server_->root() / "assets");
+  for (const char* name : {"a.html", "a.js", "assets/a.js", "assets/a.html"}) write(name, name);
+  EXPECT_EQ(get("/a.html").field("cache-control"), "no-cache");
+  EXPECT_EQ(get("/assets/a.html").field("cache-control"), "no-cache");
+  EXPECT_EQ(get("/a.js").field("cache-control"), std::nullopt);
+  EXPECT_EQ(get("/assets/a.js").field("cache-control"), "immutable");
+  EXPECT_EQ(get("/assets/a.js").field("x-rule"), "js");
+  EXPECT_EQ(get("/d/x.old?y").field("location"), "/new/d/x.old?y");
+}
+
 TEST_F(Sites, of_several_hosts_have_roots_of_their_own) {
   const std::string one = fresh_directory("one");
   const std::string wild = fresh_directory("wild");
