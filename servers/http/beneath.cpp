@@ -20,6 +20,7 @@ UniqueFd open_beneath(int root, const std::string& name, LookUp how) {
   if ((how.flags & O_PATH) == 0) kernel.flags |= O_NOCTTY;  // O_PATH takes no other flag
   kernel.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   if (!how.symlinks) kernel.resolve |= RESOLVE_NO_SYMLINKS;
+  if (!how.mounts) kernel.resolve |= RESOLVE_NO_XDEV;
   long fd = -1;
   for (int tries = 0; tries < kMostRaces; ++tries) {
     fd = ::syscall(SYS_openat2, root, name.c_str(), &kernel, sizeof kernel);

@@ -16,6 +16,7 @@ namespace procpool::http {
 struct LookUp {
   int flags = O_RDONLY | O_NONBLOCK;  // O_CLOEXEC and O_NOCTTY are added
   bool symlinks = true;               // follow those that stay beneath the root; else ELOOP
+  bool mounts = true;                 // go into other file systems; else EXDEV
 };
 
 // Opens `name`, relative to the directory `root`, with RESOLVE_BENEATH: what would lead out of it

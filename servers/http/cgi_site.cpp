@@ -176,7 +176,7 @@ class CgiSite {
   // Forbidden: it is a folder, or may not be executed.
   Status look_at(const std::string& name) const {
     if (name.empty() || name == ".") return Status::forbidden;
-    if (!settings_.dot_files && is_hidden(name)) return Status::not_found;
+    if (is_hidden(name, settings_.dot_files)) return Status::not_found;
     const UniqueFd file =
         open_beneath(folder_.fd(), name, {.flags = O_PATH, .symlinks = settings_.symlinks});
     struct stat facts{};

@@ -36,7 +36,8 @@ bool names(std::string_view list, const Validators& current, Match match) noexce
     while (!list.empty() && (is_white(list.front()) || list.front() == ',')) list.remove_prefix(1);
     const std::size_t length = tag_length(list);
     if (length == 0) return false;
-    if (match(list.substr(0, length), current.etag)) return true;
+    const std::string_view tag = list.substr(0, length);
+    if (match(tag, current.etag) || match(tag, current.gzip_etag)) return true;
     list.remove_prefix(length);
     list = trim(list);
     if (!list.empty() && list.front() != ',') return false;

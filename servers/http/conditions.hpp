@@ -15,7 +15,8 @@ namespace procpool::http {
 
 // What tells two versions of one representation apart.
 struct Validators {
-  std::string_view etag = {};  // with its quotes, and W/ if it is weak; empty: there is none
+  std::string_view etag = {};       // with its quotes, and W/ if it is weak; empty: there is none
+  std::string_view gzip_etag = {};  // of the same version as it was sent compressed; empty: no such
   std::optional<std::time_t> last_modified = {};
 };
 

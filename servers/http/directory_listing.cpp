@@ -92,7 +92,8 @@ void DirectoryListing::read_names() {
   std::ignore = copy.release();  // it is the stream's now
   for (errno = 0; const dirent* const entry = ::readdir(stream.get()); errno = 0) {
     const std::string_view name{entry->d_name};
-    if (name == "." || name == ".." || (name.starts_with('.') && !options_.dot_files)) continue;
+    if (name == "." || name == ".." || name.starts_with(kUnfinished)) continue;
+    if (name.starts_with('.') && !options_.dot_files) continue;
     Item item{.name = std::string{name},
               .directory = entry->d_type == DT_DIR,
               .link = entry->d_type == DT_LNK};

@@ -28,4 +28,9 @@ void append_etag(const struct stat& file, std::string& out) {
   out.push_back('"');
 }
 
+std::string gzip_etag(std::string_view etag) {
+  etag.remove_suffix(1);
+  return std::string{etag}.append("-gzip\"");
+}
+
 }  // namespace procpool::http

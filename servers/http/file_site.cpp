@@ -40,7 +40,6 @@ std::string read_whole(int file, std::uint64_t size) {
   return body;
 }
 
-constexpr std::string_view kChanging = "GET, HEAD, OPTIONS, PUT, DELETE";
 constexpr std::string_view kAllowReading = "Allow: GET, HEAD, OPTIONS\r\n";
 
 constexpr auto kFreshness = std::chrono::seconds{1};
@@ -94,14 +93,9 @@ net::Generator<std::string> pieces_of(DirectoryListing listing, std::string piec
   co_yield std::move(piece);
 }
 
-std::string gzip_etag(std::string_view etag) {
-  etag.remove_suffix(1);
-  return std::string{etag}.append("-gzip\"");
-}
-
 class FileSite {
  public:
-  FileSite(const SiteSettings& settings, MimeTypes types, const Loop& loop, std::string_view prefix,
+  FileSite(const SiteSettings& settings, MimeTypes types, Loop& loop, std::string_view prefix,
            std::size_t share);
 
   Reception receive(const Request& request);
@@ -165,7 +159,7 @@ class FileSite {
   UniqueFd root_;
   MimeTypes types_;
   ErrorPages error_pages_;
-  const Loop& loop_;
+  Loop& loop_;
   const std::chrono::seconds freshness_;
   const std::size_t cost_of_descriptor_ = cost_of_descriptor();
   Entries entries_;
@@ -197,7 +191,7 @@ bool FileSite::Entry::is_still(const Found& found) const noexcept {
          br.is_still(found.br) && (may_gzip ? !found.gzip.fd.valid() : gzip.is_still(found.gzip));
 }
 
-FileSite::FileSite(const SiteSettings& settings, MimeTypes types, const Loop& loop,
+FileSite::FileSite(const SiteSettings& settings, MimeTypes types, Loop& loop,
                    std::string_view prefix, std::size_t share)
     : settings_{settings},
       prefix_{prefix},
@@ -216,15 +210,13 @@ FileSite::FileSite(const SiteSettings& settings, MimeTypes types, const Loop& lo
   if (settings.redirect) return;
   root_ = UniqueFd{::open(settings.root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
   if (!root_.valid()) throw_errno("open", settings.root);
-  if (settings.writable) store_.emplace(settings);
+  if (settings.writable) store_.emplace(settings, loop);
 }
 
 Reception FileSite::receive(const Request& request) {
   if (request.method == Method::get || request.method == Method::head)
     return {.page = page_for(request)};
-  if (store_ && request.method == Method::put) return store_->put(request);
-  if (store_ && request.method == Method::delete_) return {.page = store_->remove(request)};
-  if (store_) return {.page = refuse_method(request, kChanging)};
+  if (store_) return store_->receive(request);
   if (request.method == Method::options) return {.page = refuse_method(request)};
   return {.page = error_pages_.make(Status::method_not_allowed, kAllowReading)};
 }
@@ -301,7 +293,7 @@ FileSite::Found FileSite::find(std::string_view path) const {
   std::string name;
   const ResolvedTarget target = resolve_target(path, name);
   if (target.status != Status::ok) return {.status = target.status};
-  if (!settings_.dot_files && is_hidden(name)) return {.status = Status::not_found};
+  if (is_hidden(name, settings_.dot_files)) return {.status = Status::not_found};
 
   Found found = open(name);
   if (found.status != Status::ok) return found;
@@ -459,7 +451,7 @@ void FileSite::forget(Entries::iterator entry) {
 
 }  // namespace
 
-Site make_file_site(const SiteSettings& settings, MimeTypes types, const Loop& loop,
+Site make_file_site(const SiteSettings& settings, MimeTypes types, Loop& loop,
                     std::string_view prefix, std::size_t share) {
   auto site = std::make_shared<FileSite>(settings, std::move(types), loop, prefix, share);
   return [site](const Request& request) { return site->receive(request); };

@@ -34,7 +34,7 @@ namespace procpool::http {
 // process share the memory and the descriptors of the cache.
 //
 // Throws Error if the root cannot be opened. The loop tells the time and must outlive the site.
-Site make_file_site(const SiteSettings& settings, MimeTypes types, const Loop& loop,
+Site make_file_site(const SiteSettings& settings, MimeTypes types, Loop& loop,
                     std::string_view prefix = "/", std::size_t share = 1);
 
 }  // namespace procpool::http

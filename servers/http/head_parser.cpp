@@ -46,6 +46,7 @@ Method method_of(std::string_view name) noexcept {
       {"GET", Method::get},     {"HEAD", Method::head},       {"POST", Method::post},
       {"PUT", Method::put},     {"DELETE", Method::delete_},  {"OPTIONS", Method::options},
       {"TRACE", Method::trace}, {"CONNECT", Method::connect}, {"PATCH", Method::patch},
+      {"MKCOL", Method::mkcol},
   };
   for (const auto& [known, method] : kMethods) {
     if (name == known) return method;

@@ -13,8 +13,8 @@
 
 namespace procpool::http {
 
-// RFC 9110 §9, and PATCH of RFC 5789. Names are case-sensitive: `get` is unknown.
-enum class Method { get, head, post, put, delete_, options, trace, connect, patch, unknown };
+// RFC 9110 §9, PATCH of RFC 5789, MKCOL of RFC 4918. Names are case-sensitive: `get` is unknown.
+enum class Method { get, head, post, put, delete_, options, trace, connect, patch, mkcol, unknown };
 
 // RFC 9112 §3.2.
 enum class TargetForm {

@@ -24,8 +24,8 @@ bool is_parameter(std::string_view segment) noexcept {
   return segment.size() > 1 && segment.front() == '{' && segment.back() == '}';
 }
 
-constexpr Method kMethods[] = {Method::get,   Method::head,    Method::post,   Method::put,
-                               Method::patch, Method::delete_, Method::options};
+constexpr Method kMethods[] = {Method::get,   Method::head,    Method::post,  Method::put,
+                               Method::patch, Method::delete_, Method::mkcol, Method::options};
 
 }  // namespace
 
@@ -49,6 +49,8 @@ std::string_view name_of(Method method) noexcept {
       return "CONNECT";
     case Method::patch:
       return "PATCH";
+    case Method::mkcol:
+      return "MKCOL";
     case Method::unknown:
       break;
   }

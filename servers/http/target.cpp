@@ -68,9 +68,10 @@ ResolvedTarget resolve_target(std::string_view path, std::string& out) {
   return {.status = Status::ok, .ends_with_slash = ends_with_slash};
 }
 
-bool is_hidden(std::string_view path) noexcept {
+bool is_hidden(std::string_view path, bool dot_files) noexcept {
   constexpr std::string_view kWellKnown = ".well-known";
   if (path == ".") return false;
+  if (dot_files) return path.starts_with(kUnfinished) || path.find("/.procpool-") != path.npos;
   if (path == kWellKnown || path.starts_with(".well-known/")) path.remove_prefix(kWellKnown.size());
   return path.starts_with('.') || path.find("/.") != path.npos;
 }

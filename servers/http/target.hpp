@@ -31,9 +31,13 @@ struct ResolvedTarget {
 // undefined unless ok.
 ResolvedTarget resolve_target(std::string_view path, std::string& out);
 
-// Whether a resolved path has a segment that begins with '.': what is there is nobody's business.
-// Only ".well-known" at its begin (RFC 8615) is not hidden.
-bool is_hidden(std::string_view path) noexcept;
+// How the names begin that FileStore gives to what it has not finished.
+inline constexpr std::string_view kUnfinished = ".procpool-";
+
+// Whether what is at a resolved path is nobody's business: it has a segment that is unfinished, or
+// one that begins with '.' where `dot_files` are not wanted. ".well-known" at its begin (RFC 8615)
+// is not hidden.
+bool is_hidden(std::string_view path, bool dot_files) noexcept;
 
 // Appends `path` such that it may stand in a URI: '/' and unreserved characters (RFC 3986 §2.3)
 // stay, all others become %XX.

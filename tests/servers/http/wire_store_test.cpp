@@ -1,6 +1,10 @@
-// PUT and DELETE, as clients use them.
+// PUT, DELETE and MKCOL, as clients use them.
+#include <fcntl.h>
+#include <seccomp.h>
+#include <signal.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +18,7 @@
 #include "ipc/base/io.hpp"
 #include "servers/models/password.hpp"
 #include "tests/support/eventually.hpp"
+#include "tests/support/forked.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/http_server.hpp"
 
@@ -26,8 +31,8 @@ namespace fs = std::filesystem;
 class Stores : public testing::Test {
  protected:
   void SetUp() override { start({}); }
-  void start(std::vector<std::string> arguments) {
-    arguments.insert(arguments.end(), {"--workers", "2", "--writable", "on"});
+  void start(std::vector<std::string> arguments, const std::string& workers = "2") {
+    arguments.insert(arguments.end(), {"--workers", workers, "--writable", "on"});
     server_ = std::make_unique<HttpServer>(HttpServerSetup{.arguments = std::move(arguments)});
     client_ = std::make_unique<HttpClient>(server_->port());
   }
@@ -44,6 +49,10 @@ class Stores : public testing::Test {
   }
   int remove(std::string_view target, std::string_view fields = {}) const {
     return ask(request("DELETE", target, fields)).status;
+  }
+  int make_collection(std::string_view target, std::string_view fields = {},
+                      std::string_view body = {}) const {
+    return ask(request("MKCOL", target, fields, body)).status;
   }
   std::size_t files() const {
     return static_cast<std::size_t>(
@@ -120,7 +129,6 @@ TEST_F(Stores, refuse_what_is_no_place_for_a_file) {
   for (const std::string_view target : {"/d", "/d/", "/none/file", "/none/", "/"}) {
     EXPECT_EQ(put(target, "x").status, 409) << target;
   }
-  EXPECT_EQ(remove("/d"), 409);
   EXPECT_EQ(put("/up/secret", "x").status, 403);
   EXPECT_EQ(remove("/up/secret"), 403);
   EXPECT_EQ(put("/.hidden", "x").status, 403);
@@ -203,9 +211,161 @@ TEST_F(Stores, show_readers_the_old_or_the_new_content_and_nothing_else) {
   }
 }
 
+TEST_F(Stores, make_directories) {
+  EXPECT_EQ(make_collection("/d/"), 201);
+  EXPECT_EQ(make_collection("/d/e", "Content-Length: 0\r\n"), 201);
+  EXPECT_EQ(put("/d/e/file", "x").status, 201);
+  EXPECT_EQ(content("d/e/file"), "x");
+  for (const std::string_view taken : {"/d", "/d/", "/d/e/file", "/"}) {
+    EXPECT_EQ(make_collection(taken), 405) << taken;
+  }
+  EXPECT_EQ(make_collection("/none/d"), 409);
+  EXPECT_EQ(make_collection("/.hidden"), 403);
+  EXPECT_EQ(make_collection("/new", "Content-Length: 5\r\n", "<xml>"), 415);
+  EXPECT_EQ(make_collection("/new", "Transfer-Encoding: chunked\r\n", "0\r\n\r\n"), 415);
+  EXPECT_EQ(make_collection("/new", "If-Match: *\r\n"), 412);
+  EXPECT_FALSE(fs::exists(path("new")));
+}
+
+TEST_F(Stores, remove_directories_with_all_that_is_in_them) {
+  for (const std::string_view target : {"/d", "/d/"}) {
+    fs::create_directories(path("d/e/f/g"));
+    fs::create_directories(path("d/.hidden"));
+    for (int i = 0; i < 1000; ++i) {
+      std::ofstream{path("d/e") / std::to_string(i)} << i;
+    }
+    EXPECT_EQ(remove(target, "If-Match: \"a\"\r\n"), 412);
+    EXPECT_EQ(remove(target, "Depth: 0\r\n"), 400);
+    EXPECT_EQ(files(), 1u);
+    EXPECT_EQ(remove(target, "Depth: Infinity\r\n"), 204);
+    EXPECT_EQ(remove(target), 404);
+    EXPECT_EQ(files(), 0u);
+  }
+  EXPECT_EQ(put("/file", "x").status, 201);
+  EXPECT_EQ(remove("/file/"), 404);
+  EXPECT_EQ(remove("/"), 403);
+  EXPECT_EQ(content("file"), "x");
+}
+
+TEST_F(Stores, remove_no_more_of_a_link_than_itself) {
+  fs::create_directories(server_->folder() / "outside");
+  std::ofstream{server_->folder() / "outside" / "kept"} << "kept";
+  fs::create_directories(path("inside"));
+  std::ofstream{path("inside/kept")} << "kept";
+  fs::create_directories(path("d"));
+  fs::create_directory_symlink("../../outside", path("d/out"));
+  fs::create_directory_symlink("../inside", path("d/in"));
+  fs::create_directory_symlink("inside", path("link"));
+  EXPECT_EQ(remove("/d"), 204);
+  EXPECT_EQ(remove("/link"), 204);
+  EXPECT_EQ(files(), 1u);
+  EXPECT_EQ(read_file(server_->folder() / "outside" / "kept"), "kept");
+  EXPECT_EQ(content("inside/kept"), "kept");
+}
+
+TEST_F(Stores, give_a_directory_back_that_is_too_deep_to_be_removed_at_once) {
+  fs::path deep{"d"};
+  for (int i = 0; i < 105; ++i) deep /= "d";
+  fs::create_directories(path(deep.native()));
+  EXPECT_EQ(remove("/d"), 409);
+  EXPECT_TRUE(fs::exists(path(deep.native())));
+  EXPECT_EQ(remove("/d/d/d/d/d/d/d/d"), 204);
+  EXPECT_EQ(remove("/d"), 204);
+  EXPECT_EQ(files(), 0u);
+}
+
+TEST_F(Stores, take_the_tag_of_a_compressed_answer_for_the_file) {
+  EXPECT_EQ(put("/file.txt", std::string(1000, 'a')).status, 201);
+  client_->send(get_request("/file.txt", "Accept-Encoding: gzip\r\n"));
+  const Answer compressed = client_->receive();
+  EXPECT_EQ(compressed.field("content-encoding"), "gzip");
+  const std::string tag = *compressed.field("etag");
+  EXPECT_EQ(put("/file.txt", "two", "If-None-Match: " + tag + "\r\n").status, 412);
+  EXPECT_EQ(put("/file.txt", "two", "If-Match: W/" + tag + "\r\n").status, 412);
+  EXPECT_EQ(put("/file.txt", "two", "If-Match: " + tag + "\r\n").status, 204);
+  EXPECT_EQ(put("/file.txt", "three", "If-Match: " + tag + "\r\n").status, 412);
+  EXPECT_EQ(remove("/file.txt", "If-Match: " + tag + "\r\n"), 412);
+  EXPECT_EQ(content("file.txt"), "two");
+}
+
+// The only one, which is replaced.
+void kill_worker_during_upload(const HttpServer& server) {
+  HttpClient client{server.port()};
+  client.send(request("PUT", "/file", "Content-Length: 100\r\nExpect: 100-continue\r\n"));
+  EXPECT_EQ(client.receive().status, 100);
+  client.send("half");
+  const auto before = server.worker_pids();
+  ASSERT_EQ(::kill(before.at(0), SIGKILL), 0);
+  client.receive_rest();
+  EXPECT_TRUE(eventually(
+      [&] { return server.worker_pids().size() == 1 && server.worker_pids() != before; }));
+}
+
+TEST_F(Stores, leave_nothing_of_an_upload_whose_worker_is_killed) {
+  start({"--dot-files", "on", "--listing", "on"}, "1");
+  kill_worker_during_upload(*server_);
+  EXPECT_EQ(files(), 0u);
+}
+
+// openat(2) as of a file system that has no files without a name.
+void forbid_files_without_a_name() {
+  constexpr scmp_datum_t kWithoutName = O_TMPFILE & ~O_DIRECTORY;
+  const scmp_filter_ctx filter = ::seccomp_init(SCMP_ACT_ALLOW);
+  const bool done =
+      filter != nullptr &&
+      ::seccomp_rule_add(filter, SCMP_ACT_ERRNO(EOPNOTSUPP), SCMP_SYS(openat), 1,
+                         SCMP_A2(SCMP_CMP_MASKED_EQ, kWithoutName, kWithoutName)) == 0 &&
+      ::seccomp_load(filter) == 0;
+  ::seccomp_release(filter);
+  if (!done) throw std::runtime_error{"no filter"};
+}
+
+TEST_F(Stores, hide_an_unfinished_file_where_each_has_a_name) {
+  server_.reset();
+  Forked child{[this] {
+    forbid_files_without_a_name();
+    start({"--dot-files", "on", "--listing", "on"}, "1");
+    kill_worker_during_upload(*server_);
+    EXPECT_EQ(files(), 1u);
+    client_ = std::make_unique<HttpClient>(server_->port());
+    EXPECT_EQ(client_->get("/?format=json").body, "[\n]\n");
+    EXPECT_EQ(client_->get("/.procpool-new-0").status, 404);
+    EXPECT_EQ(remove("/.procpool-new-0"), 403);
+
+    EXPECT_EQ(put("/file", "new").status, 201);  // takes that file over
+    EXPECT_EQ(files(), 1u);
+    EXPECT_EQ(content("file"), "new");
+    HttpClient slow{server_->port()};
+    slow.send(request("PUT", "/other", "Content-Length: 5\r\nExpect: 100-continue\r\n"));
+    EXPECT_EQ(slow.receive().status, 100);
+    EXPECT_EQ(put("/file", "newer").status, 204);
+    slow.send("other");
+    EXPECT_EQ(slow.receive().status, 201);
+    EXPECT_EQ(content("file"), "newer");
+    EXPECT_EQ(content("other"), "other");
+    EXPECT_EQ(files(), 2u);
+    client_.reset();
+    server_.reset();
+  }};
+  EXPECT_EQ(child.wait(), exited(0));
+}
+
+TEST_F(Stores, pass_the_basic_tests_of_litmus) {
+  if (!fs::exists("/usr/bin/litmus")) GTEST_SKIP() << "litmus is not installed";
+  const HttpdRun run = run_program(
+      {"env", "TESTS=basic", "HTDOCS=/usr/share/litmus/htdocs", "litmus", server_->urls().at(0)},
+      {.working_directory = server_->folder()});
+  EXPECT_TRUE(run.status.success()) << run.output << run.errors;
+  EXPECT_NE(run.output.find("0 failed"), std::string::npos) << run.output;
+}
+
 TEST_F(Stores, are_named_by_OPTIONS) {
-  EXPECT_EQ(ask(request("OPTIONS", "/file")).field("allow"), "GET, HEAD, OPTIONS, PUT, DELETE");
-  EXPECT_EQ(ask(request("POST", "/file")).field("allow"), "GET, HEAD, OPTIONS, PUT, DELETE");
+  constexpr auto kMethods = "GET, HEAD, OPTIONS, PUT, DELETE, MKCOL";
+  const Answer options = ask(request("OPTIONS", "/file"));
+  EXPECT_EQ(options.status, 204);
+  EXPECT_EQ(options.field("allow"), kMethods);
+  EXPECT_EQ(options.field("dav"), "1");
+  EXPECT_EQ(ask(request("POST", "/file")).field("allow"), kMethods);
   EXPECT_EQ(ask(request("OPTIONS", "*")).status, 204);
 }
 
