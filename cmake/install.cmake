@@ -42,4 +42,4 @@ install_pkg_config(ipc DESCRIPTION "What passes between processes" LIBRARIES ipc
 install_pkg_config(proc DESCRIPTION "Processes: made, watched, stopped, supervised"
                    LIBRARIES proc REQUIRES procpool-ipc)
 install_pkg_config(servers DESCRIPTION "Servers made of several processes"
-                   LIBRARIES ${server_libraries} REQUIRES procpool-proc spdlog zlib libcrypt)
+                   LIBRARIES ${server_libraries} REQUIRES procpool-proc spdlog zlib libcrypt libseccomp)

@@ -127,6 +127,7 @@ models::Service make_service(const http::Options& options) {
   service.max_rss = options.max_rss;
   service.max_rss_hard = options.max_rss_hard;
   service.run_as = credentials_of(options);
+  service.sandbox = has_sandbox(options);
   service.refusal = refusal();
   service.make_handler = [options](models::Worker& worker) {
     return make_handler(worker, options);

@@ -21,6 +21,7 @@
 #include "servers/http/detail/toml.hpp"
 #include "servers/http/site_map.hpp"
 #include "servers/http/target.hpp"
+#include "servers/models/sandbox.hpp"
 #include "servers/net/address.hpp"
 
 namespace procpool::http {
@@ -49,11 +50,11 @@ std::string set_text(Target& target, const Values& values) {
   return {};
 }
 
-template <auto member>
-std::string set_toggle(SiteSettings& site, const Values& values) {
+template <auto member, typename Target>
+std::string set_toggle(Target& target, const Values& values) {
   const std::string& value = values.back();
   if (value != "on" && value != "off") return "must be on or off, not \"" + value + "\"";
-  site.*member = value == "on";
+  target.*member = value == "on";
   return {};
 }
 
@@ -274,6 +275,8 @@ constexpr Setting<Options> kSettings[] = {
      set_text<&Options::error_log>},
     {"user", "NAME", "run the workers as this user", Kind::text, set_text<&Options::user>},
     {"group", "NAME", "run the workers as this group", Kind::text, set_text<&Options::group>},
+    {"seccomp", "on|off", "end a worker that makes an unusual system call (on, without --cgi)",
+     Kind::toggle, set_toggle<&Options::seccomp>},
     {"graceful-timeout", "TIME", "how long draining workers may take (30s)", Kind::duration,
      set_duration<&Options::graceful_timeout>},
     {"header-timeout", "TIME", "how long the head of a request may take (10s)", Kind::duration,
@@ -766,10 +769,32 @@ void check_cpus(const Options& options, const Origins& origins) {
   }
 }
 
+// A program that a worker starts would be in the worker's sandbox.
+bool runs_programs(const Options& options) {
+  bool any = false;
+  for_each_site(options, [&](const SiteSettings& site, const std::string&) {
+    any = any || (!site.cgi.empty() && !site.redirect);
+  });
+  return any;
+}
+
+void check_seccomp(const Options& options, const Origins& origins) {
+  if (!options.seccomp.value_or(false)) return;
+  if (!models::sandbox_is_available())
+    refuse(origins, "seccomp", "is not available in this build or on this kernel");
+  if (runs_programs(options))
+    refuse(origins, "seccomp", "cannot be on beside cgi: programs need more system calls");
+}
+
 }  // namespace
+
+bool has_sandbox(const Options& options) {
+  return options.seccomp.value_or(models::sandbox_is_available() && !runs_programs(options));
+}
 
 void validate(const Options& options, const Origins& origins) {
   check_workers(options, origins);
+  check_seccomp(options, origins);
   check_cpus(options, origins);
   if (options.user.empty() && !options.group.empty()) {
     refuse(origins, "group", "needs a user beside it");

@@ -53,6 +53,7 @@ struct Options {
   std::string error_log = "-";                        // a file, or "-" (standard error)
   std::string user;                                   // a name or a number; empty: as started
   std::string group;                                  // empty: the user's own
+  std::optional<bool> seccomp;  // workers in a sandbox; unset: if there is one and no `cgi`
 
   // For draining workers; then they are stopped.
   std::chrono::milliseconds graceful_timeout{30'000};
@@ -122,6 +123,9 @@ void apply(const CommandLine& command_line, Options& options);
 // Whom the workers run as; nullopt: as started. Throws Error: no such user or group. May block
 // (NSS).
 std::optional<proc::Credentials> credentials_of(const Options& options);
+
+// Whether the workers are in a sandbox.
+bool has_sandbox(const Options& options);
 
 // Throws OptionsError for what only the system can tell: there is no such user or group, or the
 // root is not a directory in which the workers can look for files. A child tries that, as their

@@ -18,25 +18,47 @@ namespace {
 
 constexpr int kMostFrames = 64;
 constexpr int kNoLog = -1;
+constexpr int kSignals[] = {SIGABRT, SIGSYS};
 
 std::atomic<int> log_fd{kNoLog};
 
-// In one write(2), so that it does not mix with the lines of others. Allocates nothing.
-void write_heading(int fd) noexcept {
-  constexpr std::string_view kBefore = "process ";
-  constexpr std::string_view kAfter = " was aborted at:\n";
-  std::array<char, 64> line{};
-  char* end = std::copy(kBefore.begin(), kBefore.end(), line.data());
-  end = std::to_chars(end, line.data() + line.size(), ::getpid()).ptr;
-  end = std::copy(kAfter.begin(), kAfter.end(), end);
+// A line that is made without allocation, and written at once, so that it does not mix with those
+// of others.
+class Line {
+ public:
+  Line& operator<<(std::string_view text) noexcept {
+    end_ = std::copy(text.begin(), text.end(), end_);
+    return *this;
+  }
+  Line& operator<<(int number) noexcept {
+    end_ = std::to_chars(end_, line_.data() + line_.size(), number).ptr;
+    return *this;
+  }
   // If this fails there is nobody left to tell.
-  [[maybe_unused]] const ssize_t written =
-      ::write(fd, line.data(), static_cast<std::size_t>(end - line.data()));
+  void write(int fd) const noexcept {
+    [[maybe_unused]] const ssize_t written =
+        ::write(fd, line_.data(), static_cast<std::size_t>(end_ - line_.data()));
+  }
+
+ private:
+  std::array<char, 128> line_{};
+  char* end_ = line_.data();
+};
+
+void write_heading(int fd, const siginfo_t& signal) noexcept {
+  Line line;
+  line << "process " << ::getpid();
+  if (signal.si_signo == SIGSYS) {
+    line << " made the system call " << signal.si_syscall << ", which it may not, at:\n";
+  } else {
+    line << " was aborted at:\n";
+  }
+  line.write(fd);
 }
 
-void report_backtrace(int signal_number) {
+void report_backtrace(int signal_number, siginfo_t* signal, void*) {
   const int fd = log_fd.load();
-  write_heading(fd);
+  write_heading(fd, *signal);
   std::array<void*, kMostFrames> frames{};
   ::backtrace_symbols_fd(frames.data(), ::backtrace(frames.data(), kMostFrames), fd);
   ::raise(signal_number);  // SA_RESETHAND: once this has returned, the signal ends the process
@@ -49,13 +71,15 @@ CrashReport::CrashReport(UniqueFd log) {
   ::backtrace(&frame, 1);
   write_to(std::move(log));
   struct sigaction action{};
-  action.sa_handler = report_backtrace;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  if (::sigaction(SIGABRT, &action, nullptr) < 0) throw_errno("sigaction", "SIGABRT");
+  action.sa_sigaction = report_backtrace;
+  action.sa_flags = static_cast<int>(SA_RESETHAND | SA_SIGINFO);
+  for (const int signal_number : kSignals) {
+    if (::sigaction(signal_number, &action, nullptr) < 0) throw_errno("sigaction", "crash report");
+  }
 }
 
 CrashReport::~CrashReport() {
-  ::signal(SIGABRT, SIG_DFL);
+  for (const int signal_number : kSignals) ::signal(signal_number, SIG_DFL);
   write_to(UniqueFd{});
 }
 

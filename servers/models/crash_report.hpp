@@ -1,4 +1,5 @@
-// What a process was doing when it was aborted: its raw backtrace, for addr2line(1).
+// What a process was doing when it was aborted, or left its sandbox: its raw backtrace, for
+// addr2line(1).
 //
 //   CrashReport report{open_error_log(path)};
 //   ... kill -ABRT ...     process 12 was aborted at:
@@ -9,8 +10,9 @@
 
 namespace procpool::models {
 
-// As long as it lives, SIGABRT writes where the process is, one line for each frame, innermost
-// first, and then ends the process by that signal, with a core where one is wanted. One in a
+// As long as it lives, SIGABRT and SIGSYS write where the process is, one line for each frame,
+// innermost first, and of SIGSYS which system call was refused, by its number; and then end the
+// process by that signal, with a core where one is wanted. One in a
 // process. What the handler calls allocates no memory: backtrace(3) is called once before, because
 // it loads a library the first time. It is not on POSIX's list of what a handler may call, and may
 // fail where the stack is damaged; the process ends then too, by another signal.

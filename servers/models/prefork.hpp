@@ -81,6 +81,11 @@ struct Service {
   std::uint64_t max_rss_hard = 0;
 
   std::optional<proc::Credentials> run_as{};  // the workers; the master stays what it is
+
+  // The workers enter_sandbox() when their handlers are made: only with handlers that need neither
+  // processes nor sockets of their own, so neither a TaskPool nor programs.
+  bool sandbox = false;
+
   std::string refusal{};  // sent to a client for whom a worker has no descriptor left
 
   MakeHandler make_handler{};  // runs in each worker

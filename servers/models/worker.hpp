@@ -79,6 +79,7 @@ class Worker {
     std::uint64_t max_requests;  // after that it asks for a successor; 0: never
     std::uint64_t max_rss;       // the same in bytes of memory
     bool measures_work;          // in slot.worked
+    bool sandbox;                // see enter_sandbox
     int successor_bell;          // an eventfd, by which it asks: see slot.wear
   };
 

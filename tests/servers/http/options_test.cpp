@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "servers/models/sandbox.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace procpool::http {
@@ -85,6 +86,7 @@ Options everything() {
   options.error_log = "/var/e";
   options.user = "www-data";
   options.group = "adm";
+  options.seccomp = false;
   options.graceful_timeout = 5s;
   options.header_timeout = 500ms;
   options.idle_timeout = 2500ms;
@@ -135,6 +137,7 @@ TEST(CommandLineOptions, set_everything) {
                         "--error-log=/var/e",
                         "--user=www-data",
                         "--group=adm",
+                        "--seccomp=off",
                         "--graceful-timeout=5",
                         "--header-timeout=500ms",
                         "--idle-timeout=2.5s",
@@ -239,6 +242,7 @@ access-log = "-"
 error-log = "/var/e"
 user = "www-data"
 group = "adm"
+seccomp = false
 graceful-timeout = 5
 header-timeout = "500ms"
 idle-timeout = 2.5
@@ -270,6 +274,18 @@ TEST_F(OptionsFile, is_refused_when_its_numbers_of_workers_contradict_each_other
   says("workers = 4\nmax-workers = 3\n", ":2:15 \"max-workers\": must not be less than workers");
   says("cpu-affinity = \"0,8191\"\n",
        ":1:16 \"cpu-affinity\": has CPU 8191, on which this process may not run");
+}
+
+TEST_F(OptionsFile, has_a_sandbox_unless_programs_run) {
+  const bool available = models::sandbox_is_available();
+  EXPECT_EQ(has_sandbox(load("")), available);
+  EXPECT_FALSE(has_sandbox(load("seccomp = false")));
+  EXPECT_FALSE(has_sandbox(load("[[path]]\nprefix = \"/cgi\"\ncgi = \"/\"")));
+  EXPECT_FALSE(has_sandbox(load("[[host]]\nnames = [\"a\"]\ncgi = \"/\"")));
+  const std::string path = write("cgi = \"/\"\nseccomp = true\n");
+  const std::string complaint_about_it =
+      complaint([&] { load_options(parse({"--config", path.c_str()})); });
+  EXPECT_TRUE(complaint_about_it.starts_with(path + ":2:11 \"seccomp\": ")) << complaint_about_it;
 }
 
 TEST_F(OptionsFile, has_hosts_and_paths_that_begin_with_what_is_around_them) {

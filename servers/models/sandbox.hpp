@@ -1,0 +1,32 @@
+// The system calls that a serving process needs, and no others: seccomp(2).
+//
+//   if (sandbox_is_available()) enter_sandbox();         // when all is open that is out of the
+//   usual
+#pragma once
+
+namespace procpool::models {
+
+// Sanitizers make calls of their own, at any time.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+inline constexpr bool kSandboxes = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+inline constexpr bool kSandboxes = false;
+#else
+inline constexpr bool kSandboxes = true;
+#endif
+#else
+inline constexpr bool kSandboxes = true;
+#endif
+
+// This build has it, and the kernel.
+bool sandbox_is_available() noexcept;
+
+// From now on this process can use files, memory, and the connections and listening sockets that it
+// has or is given, and wait for all of that. It cannot make processes, threads, sockets or
+// executable memory, signal another process or look into one, run programs, or use any of the
+// system's rarer calls. One that tries is sent SIGSYS, which ends it, and which CrashReport
+// explains. There is no way back. For a process with one thread. Throws Error.
+void enter_sandbox();
+
+}  // namespace procpool::models
