@@ -79,13 +79,14 @@ http::Site make_site(models::Worker& worker, const http::Options& options,
 models::Handler make_handler(models::Worker& worker, const http::Options& options) {
   const auto types = http::MimeTypes::load(kSystemMimeTypes);
   http::Site site = make_site(worker, options, types);
-  auto protocol =
-      std::make_shared<http::Protocol>(worker, std::move(site), options.access_log,
-                                       http::Limits{.max_body = options.max_body,
-                                                    .header_timeout = options.header_timeout,
-                                                    .idle_timeout = options.idle_timeout,
-                                                    .send_timeout = options.send_timeout},
-                                       http::ErrorPages{options.site, types});
+  auto protocol = std::make_shared<http::Protocol>(
+      worker, std::move(site),
+      http::AccessLogOptions{.path = options.access_log, .format = options.access_log_format},
+      http::Limits{.max_body = options.max_body,
+                   .header_timeout = options.header_timeout,
+                   .idle_timeout = options.idle_timeout,
+                   .send_timeout = options.send_timeout},
+      http::ErrorPages{options.site, types});
   return [protocol](net::Stream stream) { return protocol->serve(std::move(stream)); };
 }
 

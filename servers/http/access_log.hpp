@@ -1,9 +1,10 @@
-// The access log: one line for each request, in the combined format, written many at a time.
+// The access log: one line for each request, written many at a time.
 //
-//   AccessLog log{"/var/log/access.log", [&](std::string_view news) { error_log.warn(news); }};
+//   AccessLog log{{"/var/log/access.log"}, [&](std::string_view news) { error_log.warn(news); }};
 //   log.add({.client = peer, .time = clock.log_time(), .request_line = request.line,
-//            .status = Status::ok, .bytes = 1024});
-//   log.flush();            // one write(2), at the end of each turn of the loop
+//            .bytes = 1024});
+//   if (log.has_lines()) timer.set(Deadline::in(100ms));     // and then, with one write(2):
+//   log.flush();
 #pragma once
 
 #include <cstddef>
@@ -13,26 +14,15 @@
 #include <string_view>
 
 #include "ipc/base/unique_fd.hpp"
-#include "servers/http/status.hpp"
+#include "servers/http/access_format.hpp"
 
 namespace procpool::http {
 
-// One answered request. Views, good until add() returns.
-struct AccessRecord {
-  std::string_view client;        // its address; "-" is shown for an empty one
-  std::string_view time;          // as ClockText::log_time() has it
-  std::string_view request_line;  // raw
-  Status status = Status::ok;
-  std::uint64_t bytes = 0;  // of the body
-  std::string_view referer = {};
-  std::string_view user_agent = {};
+struct AccessLogOptions {
+  // A file (made with mode 0640 when missing), "-" for standard output, or "off".
+  std::string path = "off";
+  AccessFormat format = AccessFormat::combined;
 };
-
-// Appends the combined format of Apache's and nginx's logs, with the newline:
-//   127.0.0.1 - - [06/Nov/1994:09:49:37 +0100] "GET / HTTP/1.1" 200 1024 "-" "curl/7.88.1"
-// What came from the client is escaped: control bytes, '"', '\' and bytes from 0x7f on as \xHH. So
-// no client can forge a line or send an escape sequence to a terminal.
-void append_combined(const AccessRecord& record, std::string& out);
 
 // Owns the log's descriptor and the lines that wait for it. Of one process: after fork each makes
 // its own (O_APPEND keeps whole writes apart). Never throws while serving, and a log that cannot be
@@ -45,9 +35,8 @@ class AccessLog {
 
   static constexpr std::size_t kFlushSize = 65536;
 
-  // `path` is a file (made with mode 0640 when missing), "-" for standard output, or "off".
   // Throws Error when the file cannot be opened.
-  AccessLog(std::string path, Report report);
+  AccessLog(AccessLogOptions options, Report report);
   AccessLog(const AccessLog&) = delete;
   AccessLog& operator=(const AccessLog&) = delete;
   ~AccessLog();  // flushes
@@ -55,7 +44,10 @@ class AccessLog {
   // False for "off": then there is nothing to gather either.
   bool enabled() const noexcept { return file_.valid(); }
 
-  // Keeps a line; flushes when kFlushSize is reached. Allocates only while the buffer grows.
+  bool has_lines() const noexcept { return !buffer_.empty(); }  // that are not written
+
+  // Keeps a line, which is lost if the process is killed before it is written; flushes when
+  // kFlushSize is reached. Allocates only while the buffer grows.
   void add(const AccessRecord& record);
 
   // Writes what was gathered with one write(2). Does not wait: what a full pipe does not take is
@@ -73,7 +65,7 @@ class AccessLog {
  private:
   void fail(int error_number, std::size_t written);
 
-  std::string path_;
+  AccessLogOptions options_;
   Report report_;
   UniqueFd file_;
   std::string buffer_;

@@ -203,16 +203,19 @@ std::string set_cpu_affinity(Options& options, const Values& values) {
   return {};
 }
 
-std::string set_accept(Options& options, const Values& values) {
-  const auto& all = models::kAcceptStrategies;
-  const auto named = std::find_if(all.begin(), all.end(), [&](models::AcceptStrategy strategy) {
-    return name_of(strategy) == values.back();
-  });
+// One of `all` by its name_of(); `names` is for people.
+template <auto member, const auto& all, const auto& names>
+std::string set_named(Options& options, const Values& values) {
+  const auto named = std::find_if(all.begin(), all.end(),
+                                  [&](auto value) { return name_of(value) == values.back(); });
   if (named == all.end())
-    return "must be shared, reuseport, lock or pass, not \"" + values.back() + "\"";
-  options.accept = *named;
+    return std::string{"must be "} + names + ", not \"" + values.back() + "\"";
+  options.*member = *named;
   return {};
 }
+
+constexpr char kAcceptNames[] = "shared, reuseport, lock or pass";
+constexpr char kFormatNames[] = "common, combined or json";
 
 template <auto member>
 std::string set_duration(Options& options, const Values& values) {
@@ -263,7 +266,7 @@ constexpr Setting<Options> kSettings[] = {
     {"cpu-affinity", "auto|off|LIST", "run each worker on one of these CPUs, as 0,2-3 (off)",
      Kind::integer_or_text, set_cpu_affinity},
     {"accept", "shared|reuseport|lock|pass", "how workers come by connections (shared)", Kind::text,
-     set_accept},
+     set_named<&Options::accept, models::kAcceptStrategies, kAcceptNames>},
     {"listen", "ADDR:PORT",
      "where to listen (127.0.0.1:8080), also [ADDR6]:PORT, unix:PATH; repeatable", Kind::texts,
      set_listen},
@@ -271,6 +274,8 @@ constexpr Setting<Options> kSettings[] = {
      set_text<&Options::pid_file>},
     {"access-log", "FILE|-|off", "one line for each request; -: standard output (off)", Kind::text,
      set_text<&Options::access_log>},
+    {"access-log-format", "common|combined|json", "how its lines are written (combined)",
+     Kind::text, set_named<&Options::access_log_format, kAccessFormats, kFormatNames>},
     {"error-log", "FILE|-", "what goes wrong; -: standard error (default)", Kind::text,
      set_text<&Options::error_log>},
     {"user", "NAME", "run the workers as this user", Kind::text, set_text<&Options::user>},

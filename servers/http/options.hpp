@@ -17,6 +17,7 @@
 
 #include "ipc/base/error.hpp"
 #include "proc/credentials.hpp"
+#include "servers/http/access_format.hpp"
 #include "servers/http/site_settings.hpp"
 #include "servers/models/accept_strategy.hpp"
 #include "servers/models/cpu_list.hpp"
@@ -50,9 +51,10 @@ struct Options {
   std::vector<HostSettings> hosts;                    // and these hosts; of the file only
   std::string pid_file;                               // empty: none
   std::string access_log = "off";                     // a file, "-" (standard output) or "off"
-  std::string error_log = "-";                        // a file, or "-" (standard error)
-  std::string user;                                   // a name or a number; empty: as started
-  std::string group;                                  // empty: the user's own
+  AccessFormat access_log_format = AccessFormat::combined;
+  std::string error_log = "-";  // a file, or "-" (standard error)
+  std::string user;             // a name or a number; empty: as started
+  std::string group;            // empty: the user's own
   std::optional<bool> seccomp;  // workers in a sandbox; unset: if there is one and no `cgi`
 
   // For draining workers; then they are stopped.

@@ -1,17 +1,20 @@
 // HTTP/1.1 and 1.0 over the connections of one worker.
 //
 //   models::Handler make_handler(models::Worker& worker) {
-//     auto http = std::make_shared<Protocol>(worker, site, "/var/log/access.log", Limits{});
+//     auto http = std::make_shared<Protocol>(worker, site, AccessLogOptions{}, Limits{});
 //     return [http](net::Stream stream) { return http->serve(std::move(stream)); };
 //   }
 #pragma once
 
+#include <sys/types.h>
+
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <string>
 #include <string_view>
 
+#include "ipc/base/loop.hpp"
 #include "servers/http/access_log.hpp"
 #include "servers/http/clock_text.hpp"
 #include "servers/http/error_pages.hpp"
@@ -43,12 +46,15 @@ struct Limits {
 // together are answered together. A small request costs one recv(2) and one send(2) and allocates
 // nothing. On any doubt about where a request ends: one answer, and the connection is closed. Of
 // one worker and its thread; must outlive its connections.
+//
+// A request is counted, and has its line in the access log, when its answer is sent, or its client
+// has left: with kClientClosedRequest and no bytes if the head of the answer was not yet out, else
+// with the status that was sent and the bytes of the body that were.
 class Protocol {
  public:
-  // `access_log` is as AccessLog takes it. The pages are for what no site answers: a request that
-  // is broken or too large, or one by which a site failed. Throws Error if the log cannot be
-  // opened.
-  Protocol(models::Worker& worker, Site site, const std::string& access_log, Limits limits,
+  // The pages are for what no site answers: a request that is broken or too large, or one by which a
+  // site failed. Throws Error if the access log cannot be opened.
+  Protocol(models::Worker& worker, Site site, AccessLogOptions access_log, Limits limits,
            ErrorPages error_pages = {});
   Protocol(const Protocol&) = delete;
   Protocol& operator=(const Protocol&) = delete;
@@ -81,7 +87,9 @@ class Protocol {
   net::Task<net::IoResult> send_source(net::Stream& stream, const Page& page,
                                        const Request& request);
   net::Task<> linger(net::Stream& stream, Workspace& work);
-  void count(const Request& request, Status status, std::uint64_t bytes, std::string_view client);
+  void note(Workspace& work, Status status, std::uint64_t bytes, std::string_view client);
+  void cut(Workspace& work, std::size_t sent);
+  void finish(Workspace& work, std::size_t count);
 
   std::chrono::milliseconds time_for(std::uint64_t bytes) const noexcept;  // of an upload
   Deadline after(std::chrono::milliseconds duration) const noexcept;
@@ -91,7 +99,9 @@ class Protocol {
   AccessLog log_;
   Limits limits_;
   ErrorPages error_pages_;
+  Loop::Timer log_timer_;
   ClockText clock_;
+  pid_t pid_;  // of the worker
   Workspaces workspaces_;
 };
 

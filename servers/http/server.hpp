@@ -82,7 +82,7 @@ class Context {
 struct ServerOptions {
   models::Service service{};  // without make_logger, the error log is standard error
   Limits limits{};
-  std::string access_log = "off";                                      // as AccessLog takes it
+  AccessLogOptions access_log{};
   std::optional<proc::PoolOptions> pool{};                             // one for each worker
   std::function<void(const std::vector<net::Address>&)> on_serving{};  // see models::Hooks
 };

@@ -23,7 +23,9 @@ void Workspace::reset(HeadLimits limits) noexcept {
   parser = HeadParser{limits};
   request.reset();
   begin = end = 0;
+  request_begun.reset();
   output.clear();
+  answers.clear();
   responder = nullptr;
   rest = nullptr;
   persistence = Persistence::keep;
@@ -46,7 +48,10 @@ Workspaces::Lease Workspaces::lend() {
 void Workspaces::take_back(Workspace* work) noexcept {
   std::unique_ptr<Workspace> owned{work};
   --lent_;
-  if (free_.size() == kMostKept || owned->output.capacity() > kLargestOutputKept) return;
+  if (free_.size() == kMostKept || owned->output.capacity() > kLargestOutputKept ||
+      owned->answers.capacity() > kMostAnswersKept) {
+    return;
+  }
   owned->reset(limits_);
   free_.push_back(std::move(owned));
 }

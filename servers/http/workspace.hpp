@@ -8,18 +8,27 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ipc/base/deadline.hpp"
+#include "servers/http/access_format.hpp"
 #include "servers/http/head_parser.hpp"
 #include "servers/http/page.hpp"
 #include "servers/http/request.hpp"
 #include "servers/http/responder.hpp"
 
 namespace procpool::http {
+
+// An answer that is not yet sent. Its views are of the input.
+struct PendingAnswer {
+  AccessRecord record;
+  std::size_t end;                      // of it in the output
+  Deadline::Clock::time_point request;  // when its first byte was there
+};
 
 // Buffers for one request at a time, and the answers that are gathered for one send. The views in
 // `request` are of `input`: good until the next room().
@@ -34,7 +43,10 @@ struct Workspace {
     return std::string_view{input}.substr(begin, end - begin);
   }
   void consume(std::size_t count) noexcept { begin += count; }
-  void append(std::size_t count) noexcept { end += count; }
+  void append(std::size_t count, Deadline::Clock::time_point now) noexcept {
+    end += count;
+    last_read = now;
+  }
 
   std::span<char> room() noexcept;  // behind what is pending, which may move
   std::span<char> room_behind(
@@ -47,7 +59,10 @@ struct Workspace {
   std::string input;
   std::size_t begin = 0;  // what is pending is input[begin, end)
   std::size_t end = 0;
+  Deadline::Clock::time_point last_read{};
+  std::optional<Deadline::Clock::time_point> request_begun;  // when its first byte was there
   std::string output;
+  std::vector<PendingAnswer> answers;    // in the output; of the last one maybe only the head
   std::unique_ptr<Responder> responder;  // makes the answer, when the body has come
   std::string elsewhere;  // what `request` was redirected to inside the server: its target
   PagePtr rest;           // its body, which is not in memory, goes out behind the output
@@ -62,6 +77,7 @@ class Workspaces {
  public:
   static constexpr std::size_t kMostKept = 64;
   static constexpr std::size_t kLargestOutputKept = std::size_t{256} << 10;
+  static constexpr std::size_t kMostAnswersKept = 256;
 
   explicit Workspaces(HeadLimits limits) noexcept : limits_{limits} {}
 

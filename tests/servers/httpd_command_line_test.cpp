@@ -56,6 +56,8 @@ TEST(CommandLine, that_is_wrong_is_refused_in_one_line) {
   expect_refusal(run_httpd({"--listen", "nowhere"}), 2, {"--listen", "nowhere"});
   expect_refusal(run_httpd({"--listen", "127.0.0.1:70000"}), 2, {"--listen", "70000"});
   expect_refusal(run_httpd({"--idle-timeout", "soon"}), 2, {"--idle-timeout", "soon"});
+  expect_refusal(run_httpd({"--access-log-format", "xml"}), 2,
+                 {"--access-log-format", "common, combined or json", "xml"});
   expect_refusal(run_httpd({"--user", "nobody-knows"}), 2, {"--user", "nobody-knows"});
   expect_refusal(run_httpd({"--user", "nobody", "--group", "nobody-knows"}), 2,
                  {"--group", "nobody-knows"});

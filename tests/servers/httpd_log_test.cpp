@@ -5,13 +5,18 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <regex>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
+#include "ipc/base/deadline.hpp"
 #include "ipc/base/io.hpp"
 #include "servers/net/address.hpp"
 #include "tests/support/eventually.hpp"
@@ -57,6 +62,51 @@ TEST_F(Logs, have_a_line_for_each_request_in_the_combined_format) {
       std::regex{R"(127\.0\.0\.1 - - \[\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] )"
                  R"("GET /file\?a=b HTTP/1\.1" 200 4 "http://b/" "test \\x221\\x22"\n)"}))
       << text_of(access_);
+}
+
+TEST_F(Logs, are_objects_of_json_whatever_a_client_sends) {
+  const HttpServer server{{.arguments = {"--access-log", access_, "--access-log-format", "json"}}};
+  HttpClient client{server.port()};
+  client.send(get_request("/a", "User-Agent: \"\\\xff\xc3\xa4\x80\r\nReferer: \xe2\x82\xac\r\n"));
+  EXPECT_EQ(client.receive().status, 404);
+  client.send("GET /\"\xff\x1b[31m HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(client.receive_rest().statuses(), std::vector{400});
+  ASSERT_TRUE(eventually([&] { return lines_of(access_) == 2; }));
+
+  std::istringstream lines{text_of(access_)};
+  std::vector<nlohmann::json> objects;
+  for (std::string line; std::getline(lines, line);) objects.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(objects.size(), 2U);
+  EXPECT_EQ(objects[0].at("method"), "GET");
+  EXPECT_EQ(objects[0].at("target"), "/a");
+  EXPECT_EQ(objects[0].at("protocol"), "HTTP/1.1");
+  EXPECT_EQ(objects[0].at("status"), 404);
+  EXPECT_EQ(objects[0].at("client"), "127.0.0.1");
+  EXPECT_EQ(objects[0].at("referer"), "\xe2\x82\xac");
+  EXPECT_EQ(objects[0].at("user_agent"), "\"\\\xef\xbf\xbd\xc3\xa4\xef\xbf\xbd");
+  EXPECT_GT(objects[0].at("duration_us"), 0);
+  EXPECT_TRUE(std::ranges::count(server.worker_pids(), objects[0].at("worker").get<pid_t>()));
+  EXPECT_TRUE(std::regex_match(objects[0].at("time").get<std::string>(),
+                               std::regex{R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d)"}));
+  EXPECT_EQ(objects[1].at("status"), 400);
+}
+
+TEST_F(Logs, tell_what_was_sent_to_a_client_that_left_within_its_answer) {
+  const HttpServer server{{.arguments = {"--access-log", access_, "--workers", "1"}}};
+  constexpr std::uint64_t kSize = 64 << 20;  // more than what the kernel keeps for both
+  std::ofstream{server.root() / "large"};
+  fs::resize_file(server.root() / "large", kSize);
+  {
+    HttpClient client{server.port()};
+    client.send(get_request("/large"));
+    ASSERT_TRUE(client.readable(Deadline::in(kPatience)));
+  }
+  ASSERT_TRUE(await_text(access_, "\n"));
+  std::smatch found;
+  const std::string text = text_of(access_);
+  ASSERT_TRUE(std::regex_search(text, found, std::regex{"\"GET /large HTTP/1\\.1\" 200 (\\d+) "}))
+      << text;
+  EXPECT_LT(std::stoull(found[1]), kSize);
 }
 
 TEST_F(Logs, have_a_line_for_what_was_refused) {

@@ -83,6 +83,7 @@ Options everything() {
                   .realm = "cave"};
   options.pid_file = "/run/p";
   options.access_log = "-";
+  options.access_log_format = AccessFormat::json;
   options.error_log = "/var/e";
   options.user = "www-data";
   options.group = "adm";
@@ -134,6 +135,7 @@ TEST(CommandLineOptions, set_everything) {
                         "--pid-file=/run/p",
                         "--access-log",
                         "-",
+                        "--access-log-format=json",
                         "--error-log=/var/e",
                         "--user=www-data",
                         "--group=adm",
@@ -239,6 +241,7 @@ redirect = "308 /x"
 realm = "cave"
 pid-file = "/run/p"
 access-log = "-"
+access-log-format = "json"
 error-log = "/var/e"
 user = "www-data"
 group = "adm"

@@ -305,6 +305,34 @@ TEST_F(Serves, nothing_to_a_client_that_has_left) {
   EXPECT_TRUE(eventually([&] { return board->gone == 3; }));
 }
 
+TEST_F(Serves, and_logs_what_was_asked_by_a_client_that_has_left) {
+  server_
+      .get("/silence",
+           [](Context& c) { return http::stream("text/plain", nothing_ever(c.loop())); })
+      .get("/wait", [](Context& c) -> net::Task<Response> {
+        ++board->waiting;
+        co_await net::sleep_until(c.loop(), Deadline::never());
+        co_return http::text("never");
+      });
+  const std::string log = folder_.path() / "access";
+  start({.access_log = {.path = log}});
+  const auto logged = [&](const std::string& text) {
+    return eventually([&] { return read_file(log).find(text) != std::string::npos; });
+  };
+  {
+    HttpClient before = client();
+    before.send(get_request("/wait"));
+    ASSERT_TRUE(eventually([] { return board->waiting == 1; }));
+  }
+  EXPECT_TRUE(logged("\"GET /wait HTTP/1.1\" 499 0 ")) << read_file(log);
+  {
+    HttpClient within = client();
+    within.send(get_request("/silence"));
+    ASSERT_TRUE(within.readable(Deadline::in(kPatience)));
+  }
+  EXPECT_TRUE(logged("\"GET /silence HTTP/1.1\" 200 ")) << read_file(log);
+}
+
 TEST_F(Serves, half_a_stream_that_is_seen_to_be_half) {
   server_.get("/half", [](const Request&) { return http::stream("text/plain", breaks_off()); })
       .get("/good", [](const Request&) { return http::text("good"); });

@@ -340,6 +340,20 @@ TEST_F(Cgi, a_program_is_killed_with_its_group_when_the_client_leaves) {
   }
 }
 
+TEST_F(Cgi, a_request_whose_client_has_left_is_logged) {
+  const fs::path log = folder_.path() / "access.log";
+  start({"--access-log", log});
+  program("silent", "echo $$ > " + here("parent").string() + "\nexec sleep 1000\n");
+  {
+    HttpClient one = client();
+    one.send(get_request("/cgi-bin/silent"));
+    ASSERT_TRUE(await_file("parent"));
+  }
+  EXPECT_TRUE(eventually([&] {
+    return read_file(log).find("\"GET /cgi-bin/silent HTTP/1.1\" 499 0 ") != std::string::npos;
+  })) << read_file(log);
+}
+
 TEST_F(Cgi, what_a_program_leaves_in_its_group_is_killed) {
   program("leaves", std::string{kPlain} + "sleep 1000 > /dev/null 2>&1 &\necho $!\n");
   std::string pid = output_of("/cgi-bin/leaves");
