@@ -1,5 +1,7 @@
 #include "proc/scoreboard.hpp"
 
+#include <algorithm>
+
 namespace procpool::proc {
 namespace {
 
@@ -21,7 +23,8 @@ WorkerView view_of(std::size_t index, const WorkerSlot& slot) {
           .bytes = slot.bytes,
           .busy = slot.busy,
           .doing = slot.doing.get(),
-          .client = slot.client.get()};
+          .client = slot.client.get(),
+          .latency = slot.latency.counts()};
 }
 
 }  // namespace
@@ -46,6 +49,7 @@ void WorkerSlot::reset_counters() noexcept {
   wear = Wear::none;
   doing.set({});
   client.set({});
+  latency.reset();
 }
 
 void WorkerSlot::begin(std::string_view what, std::string_view for_whom) noexcept {
@@ -54,13 +58,34 @@ void WorkerSlot::begin(std::string_view what, std::string_view for_whom) noexcep
   client.set(for_whom);
 }
 
-void WorkerSlot::count_request(std::uint64_t bytes_sent) noexcept {
+void WorkerSlot::count_request(std::uint64_t bytes_sent, std::chrono::nanoseconds time) noexcept {
   add(requests, std::uint64_t{1});
   add(bytes, bytes_sent);
+  latency.observe(time);
 }
 
 void WorkerSlot::count_work(std::chrono::nanoseconds time) noexcept {
   add(worked, static_cast<std::uint64_t>(time.count()));
+}
+
+void LastDeaths::add(const Death& death) noexcept {
+  const std::uint64_t before = count_.load(std::memory_order_relaxed);
+  Entry& entry = entries_[before % kKept];
+  entry.time = death.time;
+  entry.pid = death.pid;
+  entry.cause.set(death.cause);
+  count_ = before + 1;
+}
+
+// One that is being replaced meanwhile may be shown half as it was.
+std::vector<LastDeaths::Death> LastDeaths::all() const {
+  std::vector<Death> deaths;
+  const std::uint64_t count = count_;
+  for (std::uint64_t age = 0; age < std::min<std::uint64_t>(count, kKept); ++age) {
+    const Entry& entry = entries_[(count - 1 - age) % kKept];
+    deaths.push_back({.time = entry.time, .pid = entry.pid, .cause = entry.cause.get()});
+  }
+  return deaths;
 }
 
 ScoreboardView view_of(const Scoreboard& board) {
@@ -72,15 +97,17 @@ ScoreboardView view_of(const Scoreboard& board) {
                       .reloads = master.reloads,
                       .last_reload = master.last_reload,
                       .reload_result = master.reload_result.get(),
-                      .last_death = master.last_death.get(),
+                      .deaths = master.deaths.all(),
                       .requests = master.finished_requests,
                       .bytes = master.finished_bytes,
+                      .latency = master.finished_latency.counts(),
                       .workers = {}};
   for (std::size_t i = 0; i < board.workers.size(); ++i) {
     if (board.workers[i].state == WorkerState::none) continue;
     view.workers.push_back(view_of(i, board.workers[i]));
     view.requests += view.workers.back().requests;
     view.bytes += view.workers.back().bytes;
+    view.latency += view.workers.back().latency;
   }
   return view;
 }

@@ -2,7 +2,7 @@
 // of them.
 //
 //   ipc::Shared<Scoreboard> board;                    // by the master; its workers inherit it
-//   board->workers[slot].count_request(bytes);        // by a worker, in its own slot
+//   board->workers[slot].count_request(bytes, time);  // by a worker, in its own slot
 //   const ScoreboardView view = view_of(*board);      // by anybody
 //   for (const WorkerView& worker : view.workers) print(worker.pid, worker.doing);
 #pragma once
@@ -18,6 +18,7 @@
 #include <string_view>
 #include <vector>
 
+#include "proc/latency_histogram.hpp"
 #include "proc/shared_text.hpp"
 
 namespace procpool::proc {
@@ -48,11 +49,36 @@ struct alignas(64) WorkerSlot {
   std::atomic<Wear> wear{Wear::none};
   SharedText<160> doing;  // the request it began last
   SharedText<48> client;  // and for whom
+  LatencyHistogram latency;
 
   void reset_counters() noexcept;
   void begin(std::string_view what, std::string_view for_whom) noexcept;
-  void count_request(std::uint64_t bytes_sent) noexcept;
+  void count_request(std::uint64_t bytes_sent, std::chrono::nanoseconds time) noexcept;
   void count_work(std::chrono::nanoseconds time) noexcept;
+};
+
+// The last workers that ended unasked, and why. The master writes.
+class LastDeaths {
+ public:
+  static constexpr std::size_t kKept = 8;
+
+  struct Death {
+    std::time_t time;
+    pid_t pid;
+    std::string cause;  // as "killed by SIGSEGV"
+  };
+
+  void add(const Death& death) noexcept;
+  std::vector<Death> all() const;  // the newest first
+
+ private:
+  struct Entry {
+    std::atomic<std::int64_t> time{0};
+    std::atomic<pid_t> pid{0};
+    SharedText<120> cause;
+  };
+  std::atomic<std::uint64_t> count_{0};
+  std::array<Entry, kKept> entries_;
 };
 
 // The master's own row. Workers only read it.
@@ -66,7 +92,8 @@ struct alignas(64) MasterRow {
   std::atomic<std::uint64_t> finished_requests{0};  // of workers that are gone
   std::atomic<std::uint64_t> finished_bytes{0};
   SharedText<248> reload_result;  // of the last reload: "ok", or why not
-  SharedText<248> last_death;     // the last worker that ended unasked, and how
+  LatencyHistogram finished_latency;
+  LastDeaths deaths;
 };
 
 struct Scoreboard {
@@ -89,6 +116,7 @@ struct WorkerView {
   bool busy;
   std::string doing;
   std::string client;
+  LatencyCounts latency;
 };
 
 struct ScoreboardView {
@@ -99,9 +127,10 @@ struct ScoreboardView {
   std::uint64_t reloads;
   std::time_t last_reload;
   std::string reload_result;
-  std::string last_death;
+  std::vector<LastDeaths::Death> deaths;
   std::uint64_t requests;  // since the master started
   std::uint64_t bytes;
+  LatencyCounts latency;
   std::vector<WorkerView> workers;  // those that live
 };
 

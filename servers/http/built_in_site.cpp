@@ -42,11 +42,11 @@ constexpr Resource kResources[] = {
 }  // namespace
 
 Site make_built_in_site(const proc::Scoreboard& board) {
-  return [&board](const Request& request) {
+  return [&board, meter = CpuMeter{}](const Request& request) mutable {
     for (const Resource& resource : kResources) {
       if (request.path != resource.path) continue;
       const StatusDocument status =
-          make_status_document(proc::view_of(board), std::time(nullptr), ::getpid());
+          make_status_document(proc::view_of(board), std::time(nullptr), ::getpid(), meter);
       return make_page(Status::ok, resource.fields, resource.render(status));
     }
     return make_error_page(Status::not_found);

@@ -442,7 +442,7 @@ void Protocol::finish(Workspace& work, std::size_t count) {
   const auto now = Deadline::Clock::now();
   const auto sent = std::span{work.answers}.first(count);
   for (auto& [record, end, request] : sent) {
-    worker_.slot().count_request(record.bytes);
+    worker_.slot().count_request(record.bytes, now - request);
     if (!log_.enabled()) continue;
     clock_.update(std::time(nullptr));
     record.time = clock_.log_time();

@@ -30,6 +30,7 @@ constexpr std::string_view kHandedOver = "handed-over";  // and two descriptors
 constexpr std::string_view kBoard = "board";             // and one
 constexpr std::string_view kPidFile = "pid-file";        // and one
 constexpr std::string_view kTotals = "totals ";
+constexpr std::string_view kLatency = "latency ";  // the sum, and each bucket that is not empty
 constexpr std::string_view kEnd = "end";
 constexpr std::string_view kRelieved = "relieved";
 constexpr std::string_view kDeclined = "declined ";
@@ -50,6 +51,15 @@ struct Line {
   std::vector<int> descriptors{};
 };
 
+std::string text_of(const proc::LatencyCounts& latency) {
+  std::ostringstream text;
+  text << kLatency << latency.sum.count();
+  for (std::size_t i = 0; i < latency.buckets.size(); ++i) {
+    if (latency.buckets[i] != 0) text << ' ' << i << ' ' << latency.buckets[i];
+  }
+  return text.str();
+}
+
 std::vector<Line> lines_of(const Estate& estate) {
   std::vector<Line> lines;
   lines.reserve(estate.sockets.size() + 5);
@@ -63,6 +73,7 @@ std::vector<Line> lines_of(const Estate& estate) {
   totals << kTotals << estate.totals.started << ' ' << estate.totals.requests << ' '
          << estate.totals.bytes << ' ' << estate.totals.restarts << ' ' << estate.totals.reloads;
   lines.push_back({totals.str()});
+  lines.push_back({text_of(estate.totals.latency)});
   lines.push_back({std::string{kEnd}});
   return lines;
 }
@@ -79,6 +90,20 @@ std::span<const Line> send(Channel& channel, std::span<const Line> lines, Deadli
 
 void require(bool condition, std::string_view line) {
   if (!condition) throw Error{"upgrade", std::string{line}, "makes no sense"};
+}
+
+proc::LatencyCounts latency_of(std::string_view line) {
+  std::istringstream numbers{std::string{line.substr(kLatency.size())}};
+  proc::LatencyCounts latency;
+  std::int64_t sum = 0;
+  numbers >> sum;
+  require(!numbers.fail(), line);
+  latency.sum = std::chrono::nanoseconds{sum};
+  for (std::size_t bucket = 0; numbers >> bucket;) {
+    require(bucket < latency.buckets.size() && numbers >> latency.buckets[bucket], line);
+  }
+  require(numbers.eof(), line);
+  return latency;
 }
 
 void take_line(Inheritance& all, std::string_view line, Channel::Received& received) {
@@ -103,6 +128,8 @@ void take_line(Inheritance& all, std::string_view line, Channel::Received& recei
     numbers >> totals.started >> totals.requests >> totals.bytes >> totals.restarts >>
         totals.reloads;
     require(!numbers.fail(), line);
+  } else if (line.starts_with(kLatency)) {
+    all.totals.latency = latency_of(line);
   }
 }
 

@@ -17,6 +17,7 @@
 #include "ipc/base/process_id.hpp"
 #include "ipc/base/unique_fd.hpp"
 #include "ipc/channel.hpp"
+#include "proc/latency_histogram.hpp"
 #include "servers/net/address.hpp"
 #include "servers/net/listener.hpp"
 
@@ -29,6 +30,7 @@ struct Totals {
   std::uint64_t bytes = 0;
   std::uint64_t restarts = 0;
   std::uint64_t reloads = 0;
+  proc::LatencyCounts latency{};
 };
 
 // Owns what a master begins with instead of making it. A value to move.

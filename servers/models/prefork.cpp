@@ -59,6 +59,11 @@ std::string wear_of(const proc::WorkerSlot& slot) {
   return "has answered " + std::to_string(slot.requests) + " requests";
 }
 
+// Why a worker ended unasked.
+std::string cause_of(const proc::SupervisorEvent& event) {
+  return event.status->text() + (event.reason.empty() ? "" : " (" + event.reason + ")");
+}
+
 // Its process is gone.
 bool is_over(const proc::SupervisorEvent& event) {
   return event.slot >= 0 && (event.kind == Kind::exited || event.kind == Kind::ended ||
@@ -429,7 +434,8 @@ Totals Prefork::totals() const {
           .requests = view.requests,
           .bytes = view.bytes,
           .restarts = view.restarts,
-          .reloads = view.reloads};
+          .reloads = view.reloads,
+          .latency = view.latency};
 }
 
 void Prefork::show_master() {
@@ -439,6 +445,7 @@ void Prefork::show_master() {
   row.started = before.started != 0 ? before.started : std::time(nullptr);
   row.finished_requests = before.requests;
   row.finished_bytes = before.bytes;
+  row.finished_latency.add(before.latency);
   row.restarts = before.restarts;
   row.reloads = before.reloads;
 }
@@ -668,13 +675,15 @@ void Prefork::show(const proc::SupervisorEvent& event) {
       return;
     case Kind::exited:
       master.restarts.fetch_add(1);
-      master.last_death.set(event.text());
+      master.deaths.add({.time = std::time(nullptr), .pid = event.pid, .cause = cause_of(event)});
       [[fallthrough]];
     case Kind::start_failed:
     case Kind::ended:
       master.finished_requests.fetch_add(slot.requests);
       master.finished_bytes.fetch_add(slot.bytes);
+      master.finished_latency.add(slot.latency.counts());
       slot.state = proc::WorkerState::none;
+      slot.reset_counters();  // the next one here may end before it does so itself
       return;
     default:
       return;

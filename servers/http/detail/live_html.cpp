@@ -12,10 +12,12 @@
 namespace procpool::http {
 namespace {
 
-std::string number_text(std::uint64_t number) {
-  std::string text = std::to_string(number);
-  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, 1, ',');
-  return text;
+std::string decimal_text(double number, int digits) {
+  std::array<char, 32> text;
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), number,
+                                 std::chars_format::fixed, digits)
+                       .ptr;
+  return {text.data(), end};
 }
 
 std::string bytes_text(std::uint64_t bytes) {
@@ -24,10 +26,7 @@ std::string bytes_text(std::uint64_t bytes) {
   double amount = static_cast<double>(bytes) / 1024;
   std::size_t unit = 0;
   for (; amount >= 1024 && unit + 1 < kUnits.size(); ++unit) amount /= 1024;
-  std::array<char, 32> digits;
-  const auto written = std::to_chars(digits.data(), digits.data() + digits.size(), amount,
-                                     std::chars_format::fixed, 1);
-  return std::string{digits.data(), written.ptr}.append(kUnits[unit]);
+  return decimal_text(amount, 1).append(kUnits[unit]);
 }
 
 // In the largest unit that fits, and the one below it.
@@ -55,6 +54,8 @@ std::string text_of(const StatusDocument& value, std::string_view format) {
   if (format == "bytes") return bytes_text(value.get<std::uint64_t>());
   if (format == "duration") return duration_text(value.get<std::uint64_t>());
   if (format == "ago") return duration_text(value.get<std::uint64_t>()).append(" ago");
+  if (format == "latency") return latency_text(value.get<double>());
+  if (format == "percent") return decimal_text(100 * value.get<double>(), 1).append(" %");
   if (format == "busy") return value.get<bool>() ? "busy" : "idle";
   if (format == "workers") return workers_text(value.size());
   return value.is_string() ? value.get<std::string>() : value.dump();
@@ -113,7 +114,7 @@ header svg { width: 1.6rem; height: 1.6rem; fill: var(--accent); }
 main { padding-bottom: 4rem; }
 a { color: var(--accent); }
 header a { text-decoration: none; }
-@media (max-width: 28rem) { header { column-gap: .8rem; font-size: .9rem; } }
+@media (max-width: 34rem) { header { column-gap: .8rem; font-size: .9rem; } }
 header a:hover { text-decoration: underline; }
 h1 { font-size: clamp(1.6rem, 4.5vw, 2.4rem); line-height: 1.2; margin: 1.25rem 0 .75rem; letter-spacing: -.015em; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .9rem; }
@@ -143,6 +144,20 @@ void append_attribute(std::string_view name, std::string_view value, std::string
 
 }  // namespace
 
+std::string number_text(std::uint64_t number) {
+  std::string text = std::to_string(number);
+  for (std::size_t at = text.size(); at > 3;) text.insert(at -= 3, 1, ',');
+  return text;
+}
+
+std::string latency_text(double seconds) {
+  constexpr std::array kUnits{" µs", " ms", " s"};
+  double amount = seconds * 1e6;
+  std::size_t unit = 0;
+  for (; amount >= 1000 && unit + 1 < kUnits.size(); ++unit) amount /= 1000;
+  return decimal_text(amount, amount < 10 ? 1 : 0).append(kUnits[unit]);
+}
+
 LivePage::LivePage(const StatusDocument& status, const LivePageOptions& options) : status_{status} {
   html_.append("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n")
       .append("<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")
@@ -162,7 +177,8 @@ LivePage::LivePage(const StatusDocument& status, const LivePageOptions& options)
       .append("<header><strong><svg viewBox=\"0 0 32 32\" aria-hidden=\"true\">")
       .append(kShapes)
       .append("</svg>procpool-httpd</strong><a href=\"/\">Welcome</a>")
-      .append("<a href=\"/status\">Status</a><a href=\"/status.json\">JSON</a></header>\n<main>\n");
+      .append("<a href=\"/status\">Status</a><a href=\"/status.json\">JSON</a>")
+      .append("<a href=\"/metrics\">Metrics</a></header>\n<main>\n");
 }
 
 void LivePage::add(std::string_view text) {
@@ -182,6 +198,10 @@ void LivePage::add_workers(std::string_view list, std::string_view item, std::st
     html_.append("</").append(item).append(">\n");
   }
   html_.append("</").append(list).append(">\n");
+}
+
+void LivePage::add_each(const StatusDocument& array, std::string_view text) {
+  for (const StatusDocument& element : array) expand(text, element);
 }
 
 std::string LivePage::finish() && {

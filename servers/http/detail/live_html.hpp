@@ -7,16 +7,24 @@
 //
 // In a text, "{{pointer}}" or "{{pointer format}}" stands for the value that the JSON pointer
 // (RFC 6901) finds, written in that format and escaped. Formats: number (1,234), bytes (1.2 KiB),
-// duration (2 min 5 s, of seconds), ago (the same, in the past), busy (busy or idle), workers
-// (4 workers, of an array); without one, text as it is.
+// duration (2 min 5 s, of seconds), ago (the same, in the past), latency (1.2 ms, of seconds),
+// percent (12.5 %, of a ratio), busy (busy or idle), workers (4 workers, of an array); without one,
+// text as it is.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "servers/http/detail/status_document.hpp"
 
 namespace procpool::http {
+
+// "85 us", with a micro sign, "1.2 ms" or "3.4 s".
+std::string latency_text(double seconds);
+
+// "1,234"
+std::string number_text(std::uint64_t number);
 
 struct LivePageOptions {
   std::string_view title;
@@ -37,6 +45,9 @@ class LivePage {
   // of the worker. An item says in its attributes data-state and data-busy what the worker does,
   // and in data-answered whether it made this answer.
   void add_workers(std::string_view list, std::string_view item, std::string_view text);
+
+  // `text` for each element of an array, which the pointers are of.
+  void add_each(const StatusDocument& array, std::string_view text);
 
   std::string finish() &&;
 

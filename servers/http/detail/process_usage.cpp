@@ -32,15 +32,19 @@ std::optional<ProcessUsage> usage_of(pid_t pid) {
   };
   std::uint64_t user = 0;
   std::uint64_t system = 0;
+  std::uint64_t started = 0;
   std::uint64_t pages = 0;
   skip(11);  // to field 14
   fields >> user >> system;
-  skip(8);  // to field 24
+  skip(6);  // to field 22
+  fields >> started;
+  skip(1);  // to field 24
   fields >> pages;
   if (!fields) return std::nullopt;
+  const auto ticks_per_second = static_cast<double>(::sysconf(_SC_CLK_TCK));
   return ProcessUsage{
-      .cpu_seconds =
-          static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK)),
+      .cpu_seconds = static_cast<double>(user + system) / ticks_per_second,
+      .started_seconds = static_cast<double>(started) / ticks_per_second,
       .resident_bytes = pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE))};
 }
 

@@ -12,6 +12,7 @@ namespace procpool::http {
 
 struct ProcessUsage {
   double cpu_seconds;            // in user and kernel mode, all its threads
+  double started_seconds;        // since the system was booted, with the time it slept
   std::uint64_t resident_bytes;  // pages that it shares with others included
 };
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <ctime>
 #include <regex>
 #include <sstream>
@@ -17,6 +18,7 @@ namespace {
 using proc::Scoreboard;
 using proc::WorkerSlot;
 using proc::WorkerState;
+using namespace std::chrono_literals;
 
 class BuiltInSite : public testing::Test {
  protected:
@@ -133,7 +135,8 @@ TEST_F(BuiltInSite, shows_what_the_master_went_through) {
   board_.master.last_reload = now_ - 30;
   board_.master.reload_result.set("site.toml:3: unknown key \"wrokers\"");
   board_.master.restarts = 5;
-  board_.master.last_death.set("worker 4713 was killed by SIGSEGV");
+  board_.master.deaths.add({.time = now_ - 60, .pid = 4712, .cause = "exited with 1"});
+  board_.master.deaths.add({.time = now_ - 20, .pid = 4713, .cause = "killed by SIGSEGV"});
 
   const auto master = json().at("master");
   EXPECT_EQ(master.at("reloads"), 1);
@@ -141,19 +144,29 @@ TEST_F(BuiltInSite, shows_what_the_master_went_through) {
   EXPECT_GE(master.at("last_reload_age_seconds"), 30);
   EXPECT_EQ(master.at("last_reload_result"), "site.toml:3: unknown key \"wrokers\"");
   EXPECT_EQ(master.at("restarts"), 5);
-  EXPECT_EQ(master.at("last_death"), "worker 4713 was killed by SIGSEGV");
+  EXPECT_EQ(master.at("last_reload_ok"), false);
+  const auto& restarts = master.at("last_restarts");
+  ASSERT_EQ(restarts.size(), 2U);
+  EXPECT_EQ(restarts.at(0).at("cause"), "killed by SIGSEGV");
+  EXPECT_EQ(restarts.at(0).at("pid"), 4713);
+  EXPECT_EQ(restarts.at(0).at("unix"), now_ - 20);
+  EXPECT_EQ(restarts.at(1).at("cause"), "exited with 1");
+  EXPECT_GE(restarts.at(1).at("age_seconds"), 60);
 
   const std::string text = text_of(*get("/status"));
   EXPECT_TRUE(contains(text, "unknown key &quot;wrokers&quot;"));
-  EXPECT_TRUE(contains(text, "worker 4713 was killed by SIGSEGV"));
+  EXPECT_TRUE(contains(text, "killed by SIGSEGV process 4713, "));
   EXPECT_TRUE(contains(text, " s ago"));
 }
 
 TEST_F(BuiltInSite, says_of_what_never_happened_that_it_did_not) {
   const auto status = json();
   for (const char* key :
-       {"last_reload_unix", "last_reload_age_seconds", "last_reload_result", "last_death"})
+       {"last_reload_unix", "last_reload_age_seconds", "last_reload_ok", "last_reload_result"})
     EXPECT_TRUE(status.at("master").at(key).is_null()) << key;
+  EXPECT_TRUE(status.at("master").at("last_restarts").empty());
+  EXPECT_EQ(status.at("master").at("latency").at("count"), 0);
+  EXPECT_TRUE(status.at("master").at("latency").at("p50_seconds").is_null());
   for (const char* key : {"last_request", "last_client"})
     EXPECT_TRUE(status.at("workers").at(0).at(key).is_null()) << key;
   EXPECT_TRUE(contains(text_of(*get("/status")), "never"));
@@ -164,7 +177,7 @@ TEST_F(BuiltInSite, shows_what_each_worker_does) {
   worker.connections = 7;
   worker.accepted = 12;
   worker.begin("GET /a HTTP/1.1", "192.0.2.1");
-  worker.count_request(1234567);
+  worker.count_request(1234567, 100us);
 
   const auto workers = json().at("workers");
   ASSERT_EQ(workers.size(), 2U);
@@ -189,13 +202,81 @@ TEST_F(BuiltInSite, shows_what_each_worker_does) {
   EXPECT_TRUE(contains(text, "GET /a HTTP/1.1"));
 }
 
+TEST_F(BuiltInSite, keeps_the_last_few_restarts_only) {
+  for (pid_t pid = 1; pid <= 20; ++pid)
+    board_.master.deaths.add({.time = now_, .pid = pid, .cause = "killed by SIGKILL"});
+  const auto restarts = json().at("master").at("last_restarts");
+  ASSERT_EQ(restarts.size(), proc::LastDeaths::kKept);
+  EXPECT_EQ(restarts.front().at("pid"), 20);
+  EXPECT_EQ(restarts.back().at("pid"), 13);
+}
+
 TEST_F(BuiltInSite, tells_memory_and_cpu_time_of_workers_that_it_can_see) {
   board_.workers[3].pid = 1 << 30;  // more than there can be, proc(5): pid_max
   const auto workers = json().at("workers");
   EXPECT_GT(workers.at(0).at("rss_bytes"), 100'000);
   EXPECT_GE(workers.at(0).at("cpu_seconds"), 0.0);
-  EXPECT_TRUE(workers.at(1).at("rss_bytes").is_null());
-  EXPECT_TRUE(workers.at(1).at("cpu_seconds").is_null());
+  EXPECT_GE(workers.at(0).at("cpu_ratio"), 0.0);
+  for (const char* key : {"rss_bytes", "cpu_seconds", "cpu_ratio"})
+    EXPECT_TRUE(workers.at(1).at(key).is_null()) << key;
+}
+
+TEST_F(BuiltInSite, tells_how_long_answers_took) {
+  for (int i = 0; i < 98; ++i) board_.workers[0].count_request(1, 100us);
+  board_.workers[3].count_request(1, 3ms);
+  board_.master.finished_latency.observe(1h);
+
+  const auto status = json();
+  const auto all = status.at("master").at("latency");
+  EXPECT_EQ(all.at("count"), 100);
+  EXPECT_NEAR(all.at("sum_seconds"), 3600 + 0.003 + 0.0098, 1e-6);
+  EXPECT_NEAR(all.at("p50_seconds"), 100e-6, 100e-6 / 8);
+  EXPECT_NEAR(all.at("p99_seconds"), 3e-3, 3e-3 / 8);
+  EXPECT_EQ(all.at("buckets"), (nlohmann::json{{"0.000128", 98}, {"0.004096", 1}, {"+Inf", 1}}));
+  const auto slow = status.at("workers").at(1).at("latency");
+  EXPECT_EQ(slow.at("count"), 1);
+  EXPECT_NEAR(slow.at("p50_seconds"), 3e-3, 3e-3 / 8);
+
+  const std::string text = text_of(*get("/status"));
+  EXPECT_TRUE(std::regex_search(text, std::regex{"(9\\d|1[01]\\d) µs"})) << text;
+  EXPECT_TRUE(contains(text, "≤ 4.1 ms")) << text;
+}
+
+TEST_F(BuiltInSite, has_histograms_in_its_metrics) {
+  board_.workers[0].count_request(1, 100us);
+  board_.workers[0].count_request(1, 3ms);
+  board_.master.finished_latency.observe(1h);
+  const std::string text = get("/metrics")->body;
+  const std::string of_worker = "slot=\"0\",pid=\"" + std::to_string(::getpid()) + "\"";
+  for (const std::string& line : {
+           std::string{"# TYPE procpool_httpd_request_duration_seconds histogram"},
+           std::string{"procpool_httpd_request_duration_seconds_bucket{le=\"0.000064\"} 0"},
+           std::string{"procpool_httpd_request_duration_seconds_bucket{le=\"0.000128\"} 1"},
+           std::string{"procpool_httpd_request_duration_seconds_bucket{le=\"0.004096\"} 2"},
+           std::string{"procpool_httpd_request_duration_seconds_bucket{le=\"+Inf\"} 3"},
+           std::string{"procpool_httpd_request_duration_seconds_count 3"},
+           "procpool_httpd_worker_request_duration_seconds_bucket{" + of_worker + ",le=\"+Inf\"} 2",
+           "procpool_httpd_worker_request_duration_seconds_sum{" + of_worker + "} 0.0031",
+           "procpool_httpd_worker_request_duration_seconds_count{" + of_worker + "} 2",
+       }) {
+    EXPECT_TRUE(contains(text, "\n" + line + "\n")) << line << " is not in:\n" << text;
+  }
+}
+
+TEST_F(BuiltInSite, has_metrics_of_the_last_reload_and_of_restarts_by_cause) {
+  EXPECT_FALSE(contains(get("/metrics")->body, "last_reload_successful 0"));
+  board_.master.last_reload = now_;
+  board_.master.reload_result.set("no");
+  for (const char* cause : {"killed by SIGSEGV", "exited with 1 (\"\\\n)", "killed by SIGSEGV"})
+    board_.master.deaths.add({.time = now_, .pid = 1, .cause = cause});
+  const std::string text = get("/metrics")->body;
+  for (const std::string& line :
+       {std::string{"procpool_httpd_last_reload_successful 0"},
+        "procpool_httpd_last_reload_time_seconds " + std::to_string(now_),
+        std::string{"procpool_httpd_last_restarts{cause=\"killed by SIGSEGV\"} 2"},
+        std::string{"procpool_httpd_last_restarts{cause=\"exited with 1 (\\\"\\\\\\n)\"} 1"}}) {
+    EXPECT_TRUE(contains(text, "\n" + line + "\n")) << line << " is not in:\n" << text;
+  }
 }
 
 TEST_F(BuiltInSite, has_metrics_of_master_and_workers) {
@@ -204,7 +285,7 @@ TEST_F(BuiltInSite, has_metrics_of_master_and_workers) {
   worker.pid = 1 << 30;
   worker.connections = 7;
   worker.begin("GET /\"\n HTTP/1.1", "192.0.2.1");
-  worker.count_request(1234567);
+  worker.count_request(1234567, 100us);
 
   const std::string text = get("/metrics")->body;
   const std::string labels = R"({slot="3",pid="1073741824"})";
@@ -235,7 +316,7 @@ TEST_F(BuiltInSite, has_metrics_in_the_form_that_prometheus_reads) {
   std::istringstream lines{get("/metrics")->body};
   const std::regex form{
       "# (HELP|TYPE) [a-z_]+ .+|"
-      "[a-z_]+(\\{[a-z]+=\"[a-z0-9]+\"(,[a-z]+=\"[a-z0-9]+\")*\\})? "
+      "[a-z_]+(\\{[a-z]+=\"[A-Za-z0-9.+]+\"(,[a-z]+=\"[A-Za-z0-9.+]+\")*\\})? "
       "[0-9]+(\\.[0-9]+)?(e-?[0-9]+)?"};
   for (std::string line; std::getline(lines, line);)
     EXPECT_TRUE(std::regex_match(line, form)) << line;
@@ -244,7 +325,7 @@ TEST_F(BuiltInSite, has_metrics_in_the_form_that_prometheus_reads) {
 TEST_F(BuiltInSite, adds_the_living_to_those_that_are_gone) {
   board_.master.finished_requests = 1'000'000;
   board_.master.finished_bytes = 1023;
-  board_.workers[0].count_request(1);
+  board_.workers[0].count_request(1, 100us);
   EXPECT_EQ(json().at("master").at("requests"), 1'000'001);
   EXPECT_EQ(json().at("master").at("bytes"), 1024);
   EXPECT_TRUE(contains(text_of(*get("/status")), "1,000,001"));

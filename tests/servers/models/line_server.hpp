@@ -77,7 +77,7 @@ inline net::Task<> answer_lines(models::Worker& worker, net::Stream stream) {
     if (line == "throw\n") throw std::runtime_error{"somebody asked for an exception"};
     const std::string answer = std::to_string(::getpid()) + "\n";
     if ((co_await stream.write(answer, Deadline::in(kPatience))).failed()) co_return;
-    worker.slot().count_request(answer.size());
+    worker.slot().count_request(answer.size(), {});
   }
 }
 
