@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <charconv>
@@ -27,22 +26,22 @@ std::atomic<int> log_fd{kNoLog};
 class Line {
  public:
   Line& operator<<(std::string_view text) noexcept {
-    end_ = std::copy(text.begin(), text.end(), end_);
+    used_ += text.copy(&line_.at(used_), line_.size() - 1 - used_);
     return *this;
   }
   Line& operator<<(int number) noexcept {
-    end_ = std::to_chars(end_, line_.data() + line_.size(), number).ptr;
-    return *this;
+    std::array<char, 12> digits;
+    const auto end = std::to_chars(digits.begin(), digits.end(), number).ptr;
+    return *this << std::string_view{digits.data(), static_cast<std::size_t>(end - digits.data())};
   }
   // If this fails there is nobody left to tell.
   void write(int fd) const noexcept {
-    [[maybe_unused]] const ssize_t written =
-        ::write(fd, line_.data(), static_cast<std::size_t>(end_ - line_.data()));
+    [[maybe_unused]] const ssize_t written = ::write(fd, line_.data(), used_);
   }
 
  private:
   std::array<char, 128> line_{};
-  char* end_ = line_.data();
+  std::size_t used_ = 0;
 };
 
 void write_heading(int fd, const siginfo_t& signal) noexcept {

@@ -126,7 +126,7 @@ net::Task<> answer_or_trace(Worker& worker, net::Stream stream) {
   if (std::string_view{buffer.data(), got.bytes} == "trace\n") trace();
   const std::string answer = std::to_string(::getpid()) + "\n";
   co_await stream.write(answer, Deadline::in(test::kIdle));
-  worker.slot().count_request(answer.size());
+  worker.slot().count_request(answer.size(), {});
 }
 
 TEST_F(Sandbox, of_a_worker_is_left_at_its_end_and_another_one_serves) {
