@@ -52,8 +52,8 @@ struct Limits {
 // with the status that was sent and the bytes of the body that were.
 class Protocol {
  public:
-  // The pages are for what no site answers: a request that is broken or too large, or one by which a
-  // site failed. Throws Error if the access log cannot be opened.
+  // The pages are for what no site answers: a request that is broken or too large, or one by which
+  // a site failed. Throws Error if the access log cannot be opened.
   Protocol(models::Worker& worker, Site site, AccessLogOptions access_log, Limits limits,
            ErrorPages error_pages = {});
   Protocol(const Protocol&) = delete;
