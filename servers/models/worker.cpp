@@ -1,8 +1,11 @@
 #include "servers/models/worker.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,6 +40,18 @@ constexpr int kBeatsInALimit = 4;
 // Memory grows with work: a worker that sleeps need not be woken to look, and one that has done
 // nothing yet is no better than its successor.
 constexpr auto kPauseBetweenLooksAtMemory = 250ms;
+
+// From so many connections on, each may have so many bytes waiting in the kernel for a client who
+// does not read, tcp(7): on loopback it would be a MiB or more, and a thousand such clients use up
+// what the kernel has for all of TCP (tcp_mem). Fewer may have what makes large answers fast.
+constexpr std::size_t kCrowd = 128;
+constexpr int kMostUnsentInACrowd = 128 << 10;
+
+// Of a TCP connection; others have no such limit, and need none.
+void limit_unsent(const UniqueFd& socket) noexcept {
+  ::setsockopt(socket.fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kMostUnsentInACrowd,
+               sizeof kMostUnsentInACrowd);
+}
 
 std::string text_of(std::exception_ptr error) {
   try {
@@ -194,6 +209,7 @@ bool Worker::take_one() {
 }
 
 void Worker::begin_connection(UniqueFd socket) {
+  if (connections_.size() >= kCrowd) limit_unsent(socket);
   slot().accepted.fetch_add(1, std::memory_order_relaxed);
   connections_.spawn(handler_(net::Stream{loop_, std::move(socket)}));
 }

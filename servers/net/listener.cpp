@@ -25,10 +25,6 @@ UniqueFd stream_socket(const Address& address) {
   return socket;
 }
 
-// Bytes that wait in the kernel for a client who does not read, tcp(7): without a bound, a thousand
-// such clients on loopback use up what it has for all of TCP (tcp_mem), and everybody waits.
-constexpr int kMostUnsent = 128 << 10;
-
 void set_option(int socket, int level, int name, int value, const Address& address) {
   if (::setsockopt(socket, level, name, &value, sizeof value) < 0) {
     throw_errno("setsockopt", address.text());
@@ -88,7 +84,6 @@ UniqueFd Listener::bound_socket(const Address& address, Group group) {
   if (!address.is_unix()) {
     set_option(socket.fd(), SOL_SOCKET, SO_REUSEADDR, 1, address);
     set_option(socket.fd(), IPPROTO_TCP, TCP_NODELAY, 1, address);
-    set_option(socket.fd(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, kMostUnsent, address);
   }
   if (address.family() == AF_INET6) set_option(socket.fd(), IPPROTO_IPV6, IPV6_V6ONLY, 0, address);
   if (group == Group::yes) set_option(socket.fd(), SOL_SOCKET, SO_REUSEPORT, 1, address);
