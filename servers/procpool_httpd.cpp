@@ -60,14 +60,19 @@ http::Site make_site(models::Worker& worker, const http::Options& options,
     if (!settings.cgi.empty() && !settings.redirect)
       return http::make_cgi_site(settings, prefix, programs);
     if (settings.root.empty() && !settings.redirect)
-      return http::make_built_in_site(worker.board());
+      return http::make_built_in_site(worker.board(), {.to_all = options.status_to_all});
     return http::make_file_site(settings, types, worker.loop(), prefix, share);
   };
-  if (share == 1) return make(options.site);
+  if (share == 1 && options.status.empty()) return make(options.site);
 
   auto map = std::make_shared<http::SiteMap>(make(options.site));
   for (const http::PathSettings& path : options.paths)
     map->add_path({path.prefix, path.suffix}, make(path.site, path.prefix));
+  if (!options.status.empty()) {
+    map->add_path({options.status},
+                  http::make_built_in_site(
+                      worker.board(), {.prefix = options.status, .to_all = options.status_to_all}));
+  }
   for (const http::HostSettings& host : options.hosts) {
     const std::size_t number = map->add_host(host.names, make(host.site));
     for (const http::PathSettings& path : host.paths)

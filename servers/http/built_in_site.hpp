@@ -1,10 +1,12 @@
 // The site that is served when nobody has said what to serve: it explains itself, and shows its
 // processes.
 //
-//   Site site = make_built_in_site(worker.board());
+//   Site site = make_built_in_site(worker.board(), {});
 //   PagePtr page = site(request).page;          // also "/status", "/status.json", "/metrics"; else
 //   404
 #pragma once
+
+#include <string>
 
 #include "proc/scoreboard.hpp"
 #include "servers/http/page.hpp"
@@ -50,6 +52,10 @@ namespace procpool::http {
 //                    "0.000512": 1}},     it; "+Inf": longer than all that have a number
 //      "last_request": "GET / HTTP/1.1",  the one it began last, or null; and for whom
 //      "last_client": "127.0.0.1"}]}
-Site make_built_in_site(const proc::Scoreboard& board);
+struct BuiltInSite {
+  std::string prefix = {};  // before each path, as "/server"; then there is no "/"
+  bool to_all = true;       // false: all but "/" to this machine only, see make_loopback_only
+};
+Site make_built_in_site(const proc::Scoreboard& board, const BuiltInSite& how);
 
 }  // namespace procpool::http

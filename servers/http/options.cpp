@@ -163,6 +163,24 @@ std::string set_listen(Options& options, const Values& values) {
   return {};
 }
 
+std::string set_status(Options& options, const Values& values) {
+  const std::string& path = values.back();
+  std::string resolved{"/"};
+  if (path != "off" && (!path.starts_with('/') || path.ends_with('/') ||
+                        resolve_target(path, resolved).status != Status::ok))
+    return "must be off or a path without a slash at its end, as \"/server\", not \"" + path + "\"";
+  options.status = path == "off" ? "" : path;
+  return {};
+}
+
+std::string set_status_from(Options& options, const Values& values) {
+  const std::string& value = values.back();
+  if (value != "loopback" && value != "all")
+    return "must be loopback or all, not \"" + value + "\"";
+  options.status_to_all = value == "all";
+  return {};
+}
+
 template <typename Number>
 std::string parse_number(std::string_view text, Number low, Number high, Number& result) {
   const char* const end = text.data() + text.size();
@@ -270,6 +288,10 @@ constexpr Setting<Options> kSettings[] = {
     {"listen", "ADDR:PORT",
      "where to listen (127.0.0.1:8080), also [ADDR6]:PORT, unix:PATH; repeatable", Kind::texts,
      set_listen},
+    {"status", "PATH|off", "show the server at PATH/status, PATH/status.json, PATH/metrics (off)",
+     Kind::text, set_status},
+    {"status-from", "loopback|all", "who may see that, and /status of the built-in site (loopback)",
+     Kind::text, set_status_from},
     {"pid-file", "FILE", "lock it and write the master's pid into it", Kind::text,
      set_text<&Options::pid_file>},
     {"access-log", "FILE|-|off", "one line for each request; -: standard output (off)", Kind::text,

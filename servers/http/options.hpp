@@ -49,6 +49,8 @@ struct Options {
   SiteSettings site;                                  // what is served, but for
   std::vector<PathSettings> paths;                    // these paths,
   std::vector<HostSettings> hosts;                    // and these hosts; of the file only
+  std::string status;                                 // what shows the server; empty: not
+  bool status_to_all = false;                         // false: to this machine only
   std::string pid_file;                               // empty: none
   std::string access_log = "off";                     // a file, "-" (standard output) or "off"
   AccessFormat access_log_format = AccessFormat::combined;

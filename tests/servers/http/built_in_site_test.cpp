@@ -12,12 +12,17 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "servers/http/responder.hpp"
+#include "servers/net/task.hpp"
+#include "tests/support/contains.hpp"
+
 namespace procpool::http {
 namespace {
 
 using proc::Scoreboard;
 using proc::WorkerSlot;
 using proc::WorkerState;
+using test::contains;
 using namespace std::chrono_literals;
 
 class BuiltInSite : public testing::Test {
@@ -44,7 +49,7 @@ class BuiltInSite : public testing::Test {
     request.method = Method::get;
     request.path = path;
     request.query = query;
-    return make_built_in_site(board_)(request).page;
+    return make_built_in_site(board_, {})(request).page;
   }
 
   nlohmann::json json() const { return nlohmann::json::parse(get("/status.json")->body); }
@@ -52,10 +57,6 @@ class BuiltInSite : public testing::Test {
   const std::time_t now_ = std::time(nullptr);
   Scoreboard board_;
 };
-
-bool contains(std::string_view text, std::string_view part) {
-  return text.find(part) != text.npos;
-}
 
 // What a reader of the page sees, without its tags.
 std::string text_of(const Page& page) {
@@ -366,6 +367,35 @@ TEST_F(BuiltInSite, stands_without_any_worker) {
   EXPECT_TRUE(json().at("workers").empty());
   EXPECT_EQ(get("/status")->status, Status::ok);
   EXPECT_TRUE(contains(text_of(*get("/")), "0 workers"));
+}
+
+// What a client of this address is told.
+Status status_for(const Site& site, std::string_view client) {
+  const Request request = [] {
+    Request asked;
+    asked.method = Method::get;
+    asked.path = "/status.json";
+    return asked;
+  }();
+  Status status = Status::internal_server_error;
+  net::TaskGroup tasks{[](const std::exception_ptr&) {}};
+  const auto responder = site(request).responder;
+  if (!responder) return status;
+  const auto ask = [&]() -> net::Task<> {
+    const PagePtr page =
+        co_await responder->respond({.request = request, .client = client, .socket = -1});
+    status = page->status;
+  };
+  tasks.spawn(ask());
+  return status;
+}
+
+TEST_F(BuiltInSite, shows_its_status_to_this_machine_only_if_it_is_told_so) {
+  const Site site = make_built_in_site(board_, {.to_all = false});
+  for (const char* here : {"127.0.0.1", "127.8.8.8", "::1", "unix"})
+    EXPECT_EQ(status_for(site, here), Status::ok) << here;
+  for (const char* elsewhere : {"192.0.2.1", "2001:db8::1", "::", "1.127.0.0", ""})
+    EXPECT_EQ(status_for(site, elsewhere), Status::forbidden) << elsewhere;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "servers/http/basic_authentication.hpp"
 #include "servers/models/password.hpp"
+#include "tests/support/contains.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/http_server.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -169,6 +170,19 @@ headers = ["X-Rule: js"]
   EXPECT_EQ(get("/assets/a.js").field("cache-control"), "immutable");
   EXPECT_EQ(get("/assets/a.js").field("x-rule"), "js");
   EXPECT_EQ(get("/d/x.old?y").field("location"), "/new/d/x.old?y");
+}
+
+TEST_F(Sites, show_the_server_beside_the_files_where_that_is_wanted) {
+  start("");
+  EXPECT_EQ(get("/status.json").status, 404);
+  start("status = \"/server\"\n");
+  write("file", "a file");
+  EXPECT_EQ(get("/file").body, "a file");
+  EXPECT_TRUE(contains(get("/server/status").body, "<html"));
+  EXPECT_TRUE(contains(get("/server/status.json").body, "\"workers\""));
+  EXPECT_TRUE(contains(get("/server/metrics").body, "procpool_httpd_requests_total"));
+  EXPECT_EQ(get("/server/").status, 404);
+  EXPECT_EQ(get("/status.json").status, 404);
 }
 
 TEST_F(Sites, of_several_hosts_have_roots_of_their_own) {
