@@ -72,9 +72,10 @@ Site make_built_in_site(const proc::Scoreboard& board, const BuiltInSite& how) {
   if (!how.to_all) status = make_loopback_only(std::move(status));
   if (!how.prefix.empty()) return status;
   const Site welcome = [pages](const Request&) { return pages->make(kWelcome); };
-  return [status = std::move(status), welcome](const Request& request) {
+  const auto either = [status, welcome](const Request& request) {
     return request.path == kWelcome.path ? welcome(request) : status(request);
   };
+  return either;
 }
 
 }  // namespace procpool::http

@@ -495,7 +495,7 @@ TEST(Ftp, connects_to_the_client_who_wants_that) {
   server.write("a", "content");
   FtpClient client{server};
   client.log_in();
-  net::Listener mine = net::Listener::open(net::Address::parse("127.0.0.1:0"));
+  const net::Listener mine = net::Listener::open(net::Address::parse("127.0.0.1:0"));
   const unsigned port = mine.address().port();
   EXPECT_EQ(code(client.ask("PORT 127,0,0,1," + std::to_string(port / 256) + "," +
                             std::to_string(port % 256))),
@@ -509,7 +509,7 @@ TEST(Ftp, connects_to_the_client_who_wants_that) {
 }
 
 TEST(Ftp, serves_over_ipv6) {
-  const FtpServer server{[](ftp::Settings&) {}, "[::1]:0"};
+  const FtpServer server{{}, "[::1]:0"};
   server.write("a", "content");
   FtpClient client{server};
   client.log_in();

@@ -52,8 +52,7 @@ inline const std::string& hash_of_secret() {
 class FtpServer {
  public:
   using Change = std::function<void(ftp::Settings&)>;
-  explicit FtpServer(
-      const Change& change = [](ftp::Settings&) {}, std::string listen = "127.0.0.1:0")
+  explicit FtpServer(const Change& change = {}, std::string listen = "127.0.0.1:0")
       : listen_{std::move(listen)}, settings_{make_settings(change)} {}
   ~FtpServer() {
     if (!master_.ended()) {
@@ -92,7 +91,7 @@ class FtpServer {
     settings.users["ada"] = {.hash = hash_of_secret(), .home = root(), .may_write = true};
     settings.users["bob"] = {.hash = hash_of_secret(), .home = root()};
     settings.transfer_log = folder_.path() / "xferlog";
-    change(settings);
+    if (change) change(settings);
     return std::make_shared<const ftp::Settings>(std::move(settings));
   }
 

@@ -58,9 +58,9 @@ net::Task<> answer_lines(Session& session, net::Stream stream) {
 // A ForkPerClient in a process of its own, which ends with the test.
 class SessionServer {
  public:
-  explicit SessionServer(
-      SessionService wanted = {}, std::function<SessionService(SessionService)> change =
-                                      [](SessionService service) { return service; })
+  // `change` makes another service of this one at each reload.
+  using Change = std::function<SessionService(const SessionService&)>;
+  explicit SessionServer(SessionService wanted = {}, Change change = {})
       : service_{complete(std::move(wanted))}, change_{std::move(change)} {}
   ~SessionServer() {
     if (!master_.ended()) {
@@ -103,7 +103,7 @@ class SessionServer {
   int run() {
     ForkPerClient master{
         service_,
-        {.reload = [this] { return change_(service_); },
+        {.reload = [this] { return change_ ? change_(service_) : service_; },
          .on_serving =
              [this](const auto& addresses) {
                *port_ = addresses.front().port();
@@ -115,7 +115,7 @@ class SessionServer {
 
   test::TempDir folder_;
   SessionService service_;
-  std::function<SessionService(SessionService)> change_;
+  Change change_;
   ipc::Shared<std::atomic<std::uint16_t>> port_;
   ForkPerClient::Board board_;
   test::Gate serving_;
@@ -268,7 +268,7 @@ TEST(ForkPerClient, accepts_nobody_after_winch_until_it_is_reloaded) {
 }
 
 TEST(ForkPerClient, serves_who_waited_when_a_shortage_of_descriptors_is_over) {
-  SessionServer server;
+  const SessionServer server;
   const net::Address address = server.address();
   rlimit before{};
   ASSERT_EQ(::prlimit(server.pid(), RLIMIT_NOFILE, nullptr, &before), 0);

@@ -89,9 +89,8 @@ inline models::Handler make_answerer(models::Worker& worker) {
 class Server {
  public:
   // `change` makes another service of this one at each reload, in the master.
-  explicit Server(
-      models::Service wanted, std::function<models::Service(models::Service)> change =
-                                  [](models::Service service) { return service; })
+  using Change = std::function<models::Service(models::Service)>;
+  explicit Server(models::Service wanted, Change change = {})
       : service_{complete(std::move(wanted))}, change_{std::move(change)} {}
 
   ~Server() {
@@ -147,7 +146,7 @@ class Server {
 
   int run() {
     models::Prefork master{service_,
-                           {.reload = [this] { return change_(service_); },
+                           {.reload = [this] { return change_ ? change_(service_) : service_; },
                             .on_serving =
                                 [this](const auto& addresses) {
                                   for (std::size_t i = 0; i < addresses.size(); ++i)
@@ -159,7 +158,7 @@ class Server {
 
   test::TempDir folder_;
   models::Service service_;
-  std::function<models::Service(models::Service)> change_;
+  Change change_;
   ipc::Shared<Ports> ports_;
   Gate serving_;
   Forked master_{[this] { return run(); }};
@@ -247,13 +246,14 @@ class Visitors {
 
  private:
   void visit(const net::Address& server) {
-    while (!stop_.is_open()) {
-      bool answered = false;
-      try {
-        answered = Client{server}.ask(line_).has_value();
-      } catch (const Error&) {  // reset, or refused
-      }
-      ++(answered ? tally_->answered : tally_->lost);
+    while (!stop_.is_open()) ++(is_answered(server) ? tally_->answered : tally_->lost);
+  }
+
+  bool is_answered(const net::Address& server) const {
+    try {
+      return Client{server}.ask(line_).has_value();
+    } catch (const Error&) {  // reset, or refused
+      return false;
     }
   }
 
