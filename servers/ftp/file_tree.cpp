@@ -1,7 +1,5 @@
 #include "servers/ftp/file_tree.hpp"
 
-#include <linux/openat2.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,13 +7,11 @@
 #include <cstdio>
 
 #include "ipc/base/error.hpp"
+#include "ipc/base/open_resolved.hpp"
 #include "servers/ftp/path.hpp"
 
 namespace procpool::ftp {
 namespace {
-
-// EAGAIN: a rename somewhere in the tree raced with the look-up, openat2(2).
-constexpr int kMostRaces = 128;
 
 int result(int returned) noexcept {
   return returned == 0 ? 0 : errno;
@@ -33,17 +29,8 @@ FileTree::FileTree(const std::string& root)
 }
 
 UniqueFd FileTree::open(const std::string& path, int flags, mode_t mode) const {
-  open_how how{};
-  how.flags = static_cast<unsigned>(flags | O_CLOEXEC);
-  if ((flags & O_PATH) == 0) how.flags |= O_NOCTTY | O_NONBLOCK;
-  how.mode = mode;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  long fd = -1;
-  for (int tries = 0; tries < kMostRaces; ++tries) {
-    fd = ::syscall(SYS_openat2, root_.fd(), path.c_str(), &how, sizeof how);
-    if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
-  }
-  return UniqueFd{static_cast<int>(fd)};
+  const int nonblocking = (flags & O_PATH) == 0 ? O_NONBLOCK : 0;
+  return open_resolved(root_.fd(), path, flags | nonblocking, mode, RESOLVE_IN_ROOT);
 }
 
 std::optional<struct stat> FileTree::look(const std::string& path) const {

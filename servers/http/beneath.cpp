@@ -1,32 +1,17 @@
 #include "servers/http/beneath.hpp"
 
-#include <linux/openat2.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <cerrno>
+#include <cstdint>
+
+#include "ipc/base/open_resolved.hpp"
 
 namespace procpool::http {
-namespace {
-
-// EAGAIN: a rename somewhere in the tree raced with the look-up, openat2(2).
-constexpr int kMostRaces = 128;
-
-}  // namespace
 
 UniqueFd open_beneath(int root, const std::string& name, LookUp how) {
-  open_how kernel{};
-  kernel.flags = static_cast<unsigned>(how.flags | O_CLOEXEC);
-  if ((how.flags & O_PATH) == 0) kernel.flags |= O_NOCTTY;  // O_PATH takes no other flag
-  kernel.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-  if (!how.symlinks) kernel.resolve |= RESOLVE_NO_SYMLINKS;
-  if (!how.mounts) kernel.resolve |= RESOLVE_NO_XDEV;
-  long fd = -1;
-  for (int tries = 0; tries < kMostRaces; ++tries) {
-    fd = ::syscall(SYS_openat2, root, name.c_str(), &kernel, sizeof kernel);
-    if (fd >= 0 || (errno != EAGAIN && errno != EINTR)) break;
-  }
-  return UniqueFd{static_cast<int>(fd)};
+  std::uint64_t resolve = RESOLVE_BENEATH;
+  if (!how.symlinks) resolve |= RESOLVE_NO_SYMLINKS;
+  if (!how.mounts) resolve |= RESOLVE_NO_XDEV;
+  return open_resolved(root, name, how.flags, 0, resolve);
 }
 
 Status status_of_errno(int error) noexcept {
