@@ -24,6 +24,14 @@ net::Address with_port(const net::Address& host, std::uint16_t port) {
   return net::Address::parse((v6 ? "[" + text + "]" : text) + ":" + std::to_string(port));
 }
 
+bool comes_from(const UniqueFd& connection, const std::string& client) {
+  try {
+    return net::Address::peer_of(connection.fd()).host() == client;
+  } catch (const Error&) {  // he has left
+    return false;
+  }
+}
+
 std::optional<unsigned> number(std::string_view text, unsigned most) {
   unsigned value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -68,8 +76,7 @@ net::Task<UniqueFd> DataLink::accept(Loop& loop, const std::string& client, Dead
   for (;;) {
     auto accepted = listener_->try_accept();
     if (auto* connection = std::get_if<UniqueFd>(&accepted)) {
-      if (net::Address::peer_of(connection->fd()).host() == client)
-        co_return std::move(*connection);
+      if (comes_from(*connection, client)) co_return std::move(*connection);
       continue;
     }
     if (std::get<int>(accepted) != EAGAIN) co_return UniqueFd{};

@@ -17,7 +17,7 @@
 namespace procpool::ftp {
 namespace {
 
-constexpr std::size_t kFields = 6;
+constexpr std::size_t kFields = 5;
 
 std::uint64_t number(std::string_view text, const std::string& where, std::string_view what) {
   std::uint64_t value = 0;
@@ -48,7 +48,6 @@ User make_user(const std::array<std::string_view, kFields>& fields, const std::s
     throw Error{where, std::string{fields[3]}, "must be r or rw"};
   user.may_write = fields[3] == "rw";
   user.rate = number(fields[4], where, "rate");
-  user.quota = number(fields[5], where, "quota");
   return user;
 }
 
@@ -69,7 +68,7 @@ Users parse_users(std::string_view text, const std::string& origin) {
     const std::string where = origin + ":" + std::to_string(number_of_line);
     const auto fields = fields_of(line);
     if (!fields || fields->front().empty())
-      throw Error{where, "", "must be name:hash:home:rights:rate:quota"};
+      throw Error{where, "", "must be name:hash:home:rights:rate"};
     if (!users.emplace((*fields)[0], make_user(*fields, where)).second)
       throw Error{where, std::string{(*fields)[0]}, "is there twice"};
   }
@@ -89,8 +88,7 @@ void write_users(const std::string& path, const Users& users) {
     require_plain(name, "user");
     require_plain(user.home, "home");
     text.append(name).append(":").append(user.hash).append(":").append(user.home);
-    text.append(user.may_write ? ":rw:" : ":r:").append(std::to_string(user.rate));
-    text.append(":").append(std::to_string(user.quota)).append("\n");
+    text.append(user.may_write ? ":rw:" : ":r:").append(std::to_string(user.rate)).append("\n");
   }
   struct stat old{};
   const mode_t mode = ::stat(path.c_str(), &old) == 0 ? old.st_mode & 07777U : 0600U;

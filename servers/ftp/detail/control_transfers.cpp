@@ -160,19 +160,19 @@ void Control::begin(std::string verb, std::string file, std::uint64_t size, std:
 // wherever it waits.
 net::Task<> Control::run_transfer(std::string opening, Body body) {
   DataLink link = *std::exchange(link_, std::nullopt);
-  UniqueFd socket = co_await link.connect(session_.loop(), session_.client(),
-                                          Deadline::in(settings_->accept_timeout));
   std::string end = reply(425, "There is no data connection.");
-  if (socket.valid()) {
-    say_now(reply(150, opening));
-    net::Stream data{session_.loop(), std::move(socket)};
-    try {
+  try {
+    UniqueFd socket = co_await link.connect(session_.loop(), session_.client(),
+                                            Deadline::in(settings_->accept_timeout));
+    if (socket.valid()) {
+      say_now(reply(150, opening));
+      net::Stream data{session_.loop(), std::move(socket)};
       end = co_await body(data);
-    } catch (const Error& error) {
-      session_.log().error("{}: {}", session_.client(), error.what());
-      end = reply(code_of_errno(error.code().value()), error.code().message() + ".");
+      data.shutdown_write();
     }
-    data.shutdown_write();
+  } catch (const Error& error) {
+    session_.log().error("{}: {}", session_.client(), error.what());
+    end = reply(code_of_errno(error.code().value()), error.code().message() + ".");
   }
   transfer_->end = std::move(end);
   wake_timer_.set(Deadline::now());

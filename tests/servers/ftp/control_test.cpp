@@ -490,6 +490,26 @@ TEST(Ftp, lets_nobody_else_have_the_data) {
   EXPECT_EQ(code(client.receive()), "226");
 }
 
+TEST(Ftp, waits_for_the_data_connection_after_one_that_was_reset) {
+  const FtpServer server;
+  server.write("a", "content");
+  FtpClient client{server};
+  client.log_in();
+  const std::string reply = client.ask("EPSV");
+  const auto port = static_cast<std::uint16_t>(std::stoi(reply.substr(reply.find("(|||") + 4)));
+  const net::Address target = net::Address::parse("127.0.0.1:" + std::to_string(port));
+  {
+    const UniqueFd gone = FtpClient::connect_to(target);
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    ASSERT_EQ(::setsockopt(gone.fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+  }
+  client.send("RETR a\r\n");
+  const UniqueFd data = FtpClient::connect_to(target);
+  EXPECT_EQ(read_to_end(data.fd(), "data"), "content");
+  EXPECT_EQ(code(client.receive()), "150");
+  EXPECT_EQ(code(client.receive()), "226");
+}
+
 TEST(Ftp, connects_to_the_client_who_wants_that) {
   const FtpServer server;
   server.write("a", "content");

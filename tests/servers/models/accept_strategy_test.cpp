@@ -46,7 +46,6 @@ using test::Client;
 using test::eventually;
 using test::exited;
 using test::is_taken_over_from;
-using test::kPatience;
 using test::Server;
 using test::Visitors;
 using Numbers = std::vector<std::size_t>;
@@ -304,7 +303,7 @@ std::optional<pid_t> stop_one_of(const Server& server, std::minstd_rand& random)
 
 TEST_P(Accept, loses_in_a_storm_of_kills_what_the_killed_had_in_their_hands) {
   const test::TempDir folder;
-  Server server{everywhere(service(3), folder)};
+  const Server server{everywhere(service(3), folder)};
   server.address();
   const std::size_t own_sockets = sockets_of(server.workers().front());
   Visitors visitors{addresses_of(server), 6};
@@ -337,6 +336,7 @@ TEST_P(Accept, hands_idle_connections_to_the_next_generation) {
 TEST_P(Accept, stops_gracefully_and_answers_who_has_asked) {
   Server server{service(2)};
   std::vector<Client> clients;
+  clients.reserve(20);
   for (int i = 0; i < 20; ++i) clients.emplace_back(server.address());
   for (Client& client : clients) ASSERT_TRUE(client.ask());
   const pid_t stopped = server.workers().front();
@@ -352,9 +352,9 @@ TEST_P(Accept, stops_gracefully_and_answers_who_has_asked) {
 TEST_P(Accept, lets_all_workers_have_connections) {
   const Server server{service(3)};
   std::set<pid_t> seen;
-  std::vector<Client> clients;
   EXPECT_TRUE(eventually([&] {
     std::vector<Client> burst;
+    burst.reserve(30);
     for (int i = 0; i < 30; ++i) burst.emplace_back(server.address());
     for (Client& client : burst) client.send("who\n");
     for (Client& client : burst) seen.insert(client.receive().value_or(0));

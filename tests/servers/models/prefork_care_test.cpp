@@ -47,6 +47,7 @@ TEST(PreforkScaling, has_more_workers_while_there_is_more_to_do_and_loses_nothin
 TEST(PreforkScaling, counts_a_worker_that_is_full_as_one_that_works) {
   const Server server{{.workers = 1, .min_workers = 1, .max_workers = 2, .max_connections = 4}};
   std::vector<Client> clients;
+  clients.reserve(4);
   for (int i = 0; i < 4; ++i) clients.emplace_back(server.address());
   for (Client& client : clients) ASSERT_TRUE(client.ask());
   EXPECT_TRUE(await_workers(server, 2)) << server.log_text();
@@ -131,6 +132,7 @@ TEST_P(PreforkMemory, ends_a_worker_above_the_hard_limit_with_its_connections_on
   Client swollen{server.address()};
   const auto victim = swollen.ask();
   std::vector<Client> others;
+  others.reserve(20);
   for (int i = 0; i < 20; ++i) others.emplace_back(server.address());
   std::erase_if(others, [&](Client& other) { return other.ask() == victim; });
   swollen.send(GetParam());
