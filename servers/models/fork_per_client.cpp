@@ -74,11 +74,7 @@ ForkPerClient::ForkPerClient(SessionService service, Hooks<SessionService> hooks
       board_{std::move(board)},
       inheritance_{std::move(inheritance)},
       predecessor_{predecessor},
-      patience_{loop_,
-                [this] {
-                  signal_sessions(patience_step_++ == 0 ? SIGINT : SIGKILL);
-                  patience_.set(Deadline::in(kPatienceWithStop));
-                }},
+      patience_{loop_, [this] { lose_patience(); }},
       look_again_{loop_, [this] { watch_doors(); }},
       manager_{std::make_unique<detail::ManagerLine>(
           loop_, std::move(hooks_.manager),
@@ -125,10 +121,7 @@ void ForkPerClient::obey(const proc::SignalInfo& signal) {
       return upgrade();
     case SIGWINCH:
       // The kernel sends it to the foreground of a terminal that is resized.
-      if (!signal.from_kernel && phase_ == Phase::serving) {
-        pause();
-        end_sessions();
-      }
+      if (!signal.from_kernel) leave_work();
       return;
     case SIGCHLD:
       if (::getpid() == kInit) proc::reap_strangers([this](pid_t pid) { return collect(pid); });
@@ -412,24 +405,42 @@ void ForkPerClient::signal_sessions(int signal_number) {
   }
 }
 
-void ForkPerClient::end_sessions() {
-  signal_sessions(SIGTERM);
-  patience_step_ = 0;
-  patience_.set(Deadline::in(current_->service.graceful_timeout));
+// Those that live now, and not who comes after a reload.
+void ForkPerClient::end_sessions(int signal_number, Deadline patience) {
+  signal_sessions(signal_number);
+  for (Child& child : children_) child.told_to_end = true;
+  next_signal_ = signal_number == SIGTERM ? SIGINT : SIGKILL;
+  patience_.set(patience);
+}
+
+void ForkPerClient::lose_patience() {
+  bool any = false;
+  for (Child& child : children_) {
+    if (!child.process || !child.told_to_end) continue;
+    child.process->take({.signal = next_signal_});
+    any = true;
+  }
+  next_signal_ = SIGKILL;
+  if (any) patience_.set(Deadline::in(kPatienceWithStop));
+}
+
+void ForkPerClient::leave_work() {
+  if (phase_ != Phase::serving) return;
+  log_->info("ending all sessions, and accepting nobody until a reload");
+  pause();
+  end_sessions(SIGTERM, Deadline::in(current_->service.graceful_timeout));
 }
 
 void ForkPerClient::stop_gracefully() {
   if (phase_ == Phase::stopping) return stop_now();
   log_->info("stopping");
   begin_to_stop();
-  end_sessions();
+  end_sessions(SIGTERM, Deadline::in(current_->service.graceful_timeout));
 }
 
 void ForkPerClient::stop_now() {
   begin_to_stop();
-  signal_sessions(SIGINT);
-  patience_step_ = 1;
-  patience_.set(Deadline::in(kPatienceWithStop));
+  end_sessions(SIGINT, Deadline::in(kPatienceWithStop));
 }
 
 void ForkPerClient::begin_to_stop() {

@@ -7,6 +7,7 @@
 //   return master.run();                                  // until it is told to stop
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <chrono>
@@ -102,6 +103,7 @@ class ForkPerClient {
     std::optional<proc::Process> process;
     UniqueFd pidfd;  // of one that is not ours
     std::unique_ptr<Loop::Watch> watch;
+    bool told_to_end = false;
   };
 
   struct Cycle;  // a service with its doors
@@ -130,7 +132,9 @@ class ForkPerClient {
   void reopen_logs();
   void open_log();
   void signal_sessions(int signal_number);
-  void end_sessions();
+  void end_sessions(int signal_number, Deadline patience);
+  void lose_patience();
+  void leave_work();
   void stop_gracefully();
   void stop_now();
   void begin_to_stop();
@@ -151,9 +155,9 @@ class ForkPerClient {
   std::list<Child> children_;
   std::map<std::string, unsigned> by_client_;
   std::size_t next_slot_ = 0;  // where the search for a free one begins
-  int patience_step_ = 0;
-  Loop::Timer patience_;    // with sessions that were told to end
-  Loop::Timer look_again_;  // at the doors, after a shortage
+  int next_signal_ = SIGKILL;  // for those who were told to end and have not
+  Loop::Timer patience_;       // with sessions that were told to end
+  Loop::Timer look_again_;     // at the doors, after a shortage
   std::unique_ptr<detail::ManagerLine> manager_;
   std::unique_ptr<detail::Succession> succession_;
   proc::SignalSource signals_;

@@ -268,6 +268,25 @@ TEST(ForkPerClient, accepts_nobody_after_winch_until_it_is_reloaded) {
   EXPECT_TRUE(waiting.receive());
 }
 
+TEST(ForkPerClient, ends_those_that_winch_has_told_and_no_later_ones) {
+  SessionServer server{{.graceful_timeout = 50ms}};
+  Client hanging{server.address()};
+  hanging.send("hang\n");
+  ASSERT_TRUE(eventually([&] {
+    const auto sessions = sessions_of(server.board());
+    return !sessions.empty() && sessions[0].doing == "hang";
+  }));
+  server.signal(SIGWINCH);
+  ASSERT_TRUE(server.logs("until a reload"));
+  server.signal(SIGHUP);
+  ASSERT_TRUE(server.logs("reloaded"));
+  Client later{server.address()};
+  const auto pid = later.ask();
+  ASSERT_TRUE(pid);
+  EXPECT_TRUE(hanging.ended());
+  EXPECT_EQ(later.ask(), pid);
+}
+
 TEST(ForkPerClient, serves_who_waited_when_a_shortage_of_descriptors_is_over) {
   if (test::kSanitized) GTEST_SKIP() << "the sanitizer looks at memory through a pipe of its own";
   const SessionServer server;
