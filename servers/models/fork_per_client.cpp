@@ -168,6 +168,11 @@ void ForkPerClient::pause() {
   door_watches_.clear();
 }
 
+void ForkPerClient::pause_for_lack() {
+  pause();
+  look_again_.set(Deadline::in(kPauseAfterShortage));
+}
+
 void ForkPerClient::accept_from(const net::Listener& socket) {
   for (int taken = 0; taken < kMostAtOnce; ++taken) {
     auto accepted = socket.try_accept();
@@ -179,9 +184,7 @@ void ForkPerClient::accept_from(const net::Listener& socket) {
     const int error = std::get<int>(accepted);
     if (error == EAGAIN) return;
     log_->error("accept on {}: {}", socket.address().text(), error_text(error));
-    pause();
-    look_again_.set(Deadline::in(kPauseAfterShortage));
-    return;
+    return pause_for_lack();
   }
 }
 
@@ -203,8 +206,7 @@ void ForkPerClient::admit(UniqueFd connection) {
   } catch (const std::exception& error) {  // no process, no descriptor: others are served on
     log_->error("{}", error.what());
     board_->refused.fetch_add(1);
-    pause();
-    look_again_.set(Deadline::in(kPauseAfterShortage));
+    pause_for_lack();
   }
 }
 
@@ -280,9 +282,7 @@ void ForkPerClient::adopt_sessions() {
 
 // It may have begun some more until it heard of this.
 void ForkPerClient::relieve_predecessor() {
-  detail::own_names(current_->doors);
-  for (Inheritance::Socket& socket : inheritance_.sockets) socket.listener.own_name();
-  inheritance_.sockets.clear();
+  detail::take_possession(current_->doors, inheritance_);
   if (!predecessor_->relieve()) return;
   log_->info("the old server is relieved");
   predecessor_watch_.emplace(loop_, predecessor_->fd(), Interest::read, [this](const Readiness&) {
@@ -353,17 +353,12 @@ void ForkPerClient::finish_reload(const std::string& problem) {
 
 void ForkPerClient::upgrade() {
   if (phase_ != Phase::serving || succession_->under_way()) return;
-  try {
-    if (::getpid() == kInit) throw Error{"upgrade", "process 1", "has no place for another one"};
-    if (!hooks_.upgrade) throw Error{"upgrade", "this program", "has no successor"};
-    const NextProgram next = hooks_.upgrade();
-    succession_->begin(next, {.sockets = detail::estate_of(current_->doors),
-                              .board = board_.fd(),
-                              .pid_file = next.pid_file});
-    log_->info("upgrading: process {} starts", succession_->pid());
-  } catch (const std::exception& error) {
-    upgrade_has_failed(error.what());
-  }
+  succession_->begin(hooks_.upgrade, [this](const NextProgram& next) {
+    return Estate{.sockets = detail::estate_of(current_->doors),
+                  .board = board_.fd(),
+                  .pid_file = next.pid_file};
+  });
+  if (succession_->under_way()) log_->info("upgrading: process {} starts", succession_->pid());
 }
 
 void ForkPerClient::upgrade_has_failed(const std::string& problem) {

@@ -113,6 +113,7 @@ class ForkPerClient {
   void use(std::unique_ptr<Cycle> next);
   void watch_doors();
   void pause();
+  void pause_for_lack();
   void accept_from(const net::Listener& socket);
   void admit(UniqueFd connection);
   void begin_session(UniqueFd connection, std::string client);

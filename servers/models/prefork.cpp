@@ -385,29 +385,20 @@ void Prefork::on_generation_failed(const std::string& reason) {
   if (std::exchange(reload_again_, false)) reload();
 }
 
-// The last step of an upgrade, in the new master: what was inherited is its own from here on, and
-// what it has no use for goes.
 void Prefork::take_over() {
-  detail::own_names(current_->doors);
-  for (Inheritance::Socket& socket : inheritance_.sockets) socket.listener.own_name();
-  inheritance_.sockets.clear();
+  detail::take_possession(current_->doors, inheritance_);
   if (predecessor_->relieve()) log_->info("the old server is relieved");
 }
 
 void Prefork::upgrade() {
   if (phase_ != Phase::serving || succession_->under_way()) return;
-  try {
-    if (::getpid() == kInit) throw Error{"upgrade", "process 1", "has no place for another one"};
-    if (!hooks_.upgrade) throw Error{"upgrade", "this program", "has no successor"};
-    const NextProgram next = hooks_.upgrade();
-    succession_->begin(next, {.sockets = detail::estate_of(current_->doors),
-                              .handed_over = &handed_over_,
-                              .pid_file = next.pid_file,
-                              .totals = totals()});
-    log_->info("upgrading: process {} starts", succession_->pid());
-  } catch (const std::exception& error) {
-    upgrade_has_failed(error.what());
-  }
+  succession_->begin(hooks_.upgrade, [this](const NextProgram& next) {
+    return Estate{.sockets = detail::estate_of(current_->doors),
+                  .handed_over = &handed_over_,
+                  .pid_file = next.pid_file,
+                  .totals = totals()};
+  });
+  if (succession_->under_way()) log_->info("upgrading: process {} starts", succession_->pid());
 }
 
 void Prefork::upgrade_has_failed(const std::string& problem) {

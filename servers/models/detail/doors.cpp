@@ -101,10 +101,12 @@ void disown_names(const DoorList& doors) {
   }
 }
 
-void own_names(const DoorList& doors) {
+void take_possession(const DoorList& doors, Inheritance& rest) {
   for (const auto& door : doors) {
     for (net::Listener& socket : door->sockets) socket.own_name();
   }
+  for (Inheritance::Socket& socket : rest.sockets) socket.listener.own_name();
+  rest.sockets.clear();
 }
 
 }  // namespace procpool::models::detail

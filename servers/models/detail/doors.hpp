@@ -48,6 +48,9 @@ std::vector<net::Address> addresses_of(const DoorList& doors);
 // What a successor gets. The names of Unix sockets stay this process's until they are disowned.
 std::vector<Estate::Socket> estate_of(const DoorList& doors);
 void disown_names(const DoorList& doors);
-void own_names(const DoorList& doors);
+
+// The last step of an upgrade, in the new master: what was inherited is its own from here on, and
+// what it has no use for goes.
+void take_possession(const DoorList& doors, Inheritance& rest);
 
 }  // namespace procpool::models::detail

@@ -1,9 +1,13 @@
 #include "servers/models/detail/succession.hpp"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <chrono>
+#include <exception>
 #include <utility>
+
+#include "ipc/base/error.hpp"
 
 namespace procpool::models::detail {
 namespace {
@@ -11,6 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kPatience = 60s;
+
+constexpr pid_t kInit = 1;
 
 }  // namespace
 
@@ -22,15 +28,23 @@ Succession::Succession(Loop& loop, Outcomes outcomes)
                   outcomes_.failed("the new program is not ready in time");
                 }} {}
 
-void Succession::begin(const NextProgram& next, const Estate& estate) {
-  successor_.emplace(next.argv, next.environment, estate);
+void Succession::begin(const std::function<NextProgram()>& upgrade,
+                       const std::function<Estate(const NextProgram&)>& estate_for) {
   try {
-    watch_.emplace(loop_, successor_->fd(), Interest::read, [this](const Readiness&) { hear(); });
-    patience_.set(Deadline::in(kPatience));
-  } catch (...) {
+    if (::getpid() == kInit) throw Error{"upgrade", "process 1", "has no place for another one"};
+    if (!upgrade) throw Error{"upgrade", "this program", "has no successor"};
+    const NextProgram next = upgrade();
+    start(next, estate_for(next));
+  } catch (const std::exception& error) {
     end(SIGKILL);
-    throw;
+    outcomes_.failed(error.what());
   }
+}
+
+void Succession::start(const NextProgram& next, const Estate& estate) {
+  successor_.emplace(next.argv, next.environment, estate);
+  watch_.emplace(loop_, successor_->fd(), Interest::read, [this](const Readiness&) { hear(); });
+  patience_.set(Deadline::in(kPatience));
 }
 
 void Succession::hear() {

@@ -1,7 +1,7 @@
 // An upgrade, in the master that is succeeded: from the start of the other program to its word.
 //
 //   Succession succession{loop, {.relieved = [&](pid_t by) { drain(); }, .failed = log}};
-//   succession.begin(next_program, estate);           // USR2
+//   succession.begin(hooks.upgrade, make_estate);     // USR2
 #pragma once
 
 #include <sys/types.h>
@@ -26,8 +26,11 @@ class Succession {
   };
   Succession(Loop& loop, Outcomes outcomes);
 
-  // Throws Error: the program cannot be started.
-  void begin(const NextProgram& next, const Estate& estate);
+  // Starts what `upgrade` names, with what `estate_for` it is left. What cannot be is told at once,
+  // by Outcomes::failed: there is no such program, one of the functions throws, or this is process
+  // 1, which has no place for another one.
+  void begin(const std::function<NextProgram()>& upgrade,
+             const std::function<Estate(const NextProgram&)>& estate_for);
   bool under_way() const noexcept { return successor_.has_value(); }
   pid_t pid() const noexcept { return successor_->pid(); }  // while it is
 
@@ -35,6 +38,7 @@ class Succession {
   void end(int signal_number);
 
  private:
+  void start(const NextProgram& next, const Estate& estate);
   void hear();
   void forget();
 
