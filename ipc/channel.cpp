@@ -15,6 +15,7 @@
 
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
+#include "ipc/detail/passed_descriptors.hpp"
 
 namespace procpool::ipc {
 namespace {
@@ -23,6 +24,7 @@ namespace {
 // the sender's, then those of the memfd up to that number. So nothing that users send can be taken
 // for one. The mark tells one whose descriptors were lost on the way.
 constexpr std::size_t kNoticeDescriptors = Channel::kMostDescriptors + 1;
+static_assert(kNoticeDescriptors == detail::kMostPassed);
 constexpr std::array<std::uint64_t, 2> kMark{0x5d8e9f0cb1a64372, 0xe6037a1f94c8d25b};
 constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
 
@@ -32,49 +34,7 @@ struct Notice {
   std::uint64_t descriptor_count;  // of the sender's
 };
 
-// Room for kNoticeDescriptors. CMSG_SPACE rounds up, so one more may fit, and the receiver counts.
-struct ControlBuffer {
-  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int) * kNoticeDescriptors)> bytes;
-};
-
-void put_descriptors(msghdr& header, ControlBuffer& control, std::span<const int> descriptors) {
-  if (descriptors.empty()) return;
-  header.msg_control = control.bytes.data();
-  header.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
-  cmsghdr* item = CMSG_FIRSTHDR(&header);
-  item->cmsg_level = SOL_SOCKET;
-  item->cmsg_type = SCM_RIGHTS;
-  item->cmsg_len = CMSG_LEN(descriptors.size_bytes());
-  std::memcpy(CMSG_DATA(item), descriptors.data(), descriptors.size_bytes());
-}
-
-// What came with a message. Its owner is there before anything can fail.
-struct Descriptors {
-  std::array<UniqueFd, kNoticeDescriptors> kept;
-  std::size_t count = 0;  // of all that came, those that are closed again included
-  bool lost = false;      // by the kernel
-};
-
-Descriptors take_descriptors(msghdr& header) {
-  Descriptors descriptors;
-  descriptors.lost = (header.msg_flags & MSG_CTRUNC) != 0;
-  for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr; item = CMSG_NXTHDR(&header, item)) {
-    if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int descriptor = -1;
-      std::memcpy(&descriptor, CMSG_DATA(item) + i * sizeof(int), sizeof(int));
-      UniqueFd owner{descriptor};
-      if (descriptors.count < kNoticeDescriptors) {
-        descriptors.kept[descriptors.count] = std::move(owner);
-      }
-      ++descriptors.count;
-    }
-  }
-  return descriptors;
-}
-
-void give_descriptors(Descriptors& from, std::size_t count, Channel::Received& to) {
+void give_descriptors(detail::PassedDescriptors& from, std::size_t count, Channel::Received& to) {
   to.descriptor_count = std::min(count, Channel::kMostDescriptors);
   to.descriptors_lost = from.lost || count > Channel::kMostDescriptors;
   std::move(from.kept.begin(), from.kept.begin() + to.descriptor_count, to.descriptors.begin());
@@ -97,8 +57,8 @@ int send_now(int socket, std::span<const std::byte> bytes, std::span<const int> 
   msghdr header{};
   header.msg_iov = &data;
   header.msg_iovlen = 1;
-  ControlBuffer control{};
-  put_descriptors(header, control, descriptors);
+  detail::ControlBuffer control{};
+  detail::put_descriptors(header, control, descriptors);
   const ssize_t n =
       retry_interrupted([&] { return ::sendmsg(socket, &header, MSG_DONTWAIT | MSG_NOSIGNAL); });
   return n < 0 ? errno : 0;
@@ -156,7 +116,7 @@ Channel::Received receive_now(int socket, std::span<std::byte> buffer, const Pla
   std::array<std::byte, sizeof(Notice)> spill{};  // for a notice in front of a small buffer
   std::array<iovec, 2> data{iovec{.iov_base = buffer.data(), .iov_len = buffer.size()},
                             iovec{.iov_base = spill.data(), .iov_len = spill.size()}};
-  ControlBuffer control{};
+  detail::ControlBuffer control{};
   msghdr header{};
   header.msg_iov = data.data();
   header.msg_iovlen = data.size();
@@ -170,7 +130,7 @@ Channel::Received receive_now(int socket, std::span<std::byte> buffer, const Pla
     if (errno == EAGAIN) return received;
     throw_errno("receive", "channel");
   }
-  Descriptors descriptors = take_descriptors(header);
+  detail::PassedDescriptors descriptors = detail::take_descriptors(header);
   received.outcome = n == 0 ? Channel::Outcome::closed : Channel::Outcome::message;
   received.size = static_cast<std::size_t>(n);
 
@@ -289,10 +249,10 @@ ChannelPair make_channel() {
   return {.left = Channel{UniqueFd{sides[0]}}, .right = Channel{UniqueFd{sides[1]}}};
 }
 
-PeerCredentials peer_credentials(const Channel& channel) {
+PeerCredentials peer_credentials(int socket) {
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (::getsockopt(channel.fd(), SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
     throw_errno("getsockopt", "SO_PEERCRED");
   }
   return {.pid = peer.pid, .uid = peer.uid, .gid = peer.gid};

@@ -164,13 +164,16 @@ struct ChannelPair {
 // Throws Error (EMFILE). socketpair(2).
 ChannelPair make_channel();
 
-// Who made the other side: for a pair the process that called make_channel(), for an accepted
-// connection the one that connected. SO_PEERCRED, unix(7). Throws Error.
+// Who made the other side of a Unix socket: for a pair the process that called make_channel(), for
+// an accepted connection the one that connected. SO_PEERCRED, unix(7). Throws Error.
 struct PeerCredentials {
   pid_t pid;
   uid_t uid;
   gid_t gid;
 };
-PeerCredentials peer_credentials(const Channel& channel);
+PeerCredentials peer_credentials(int socket);
+inline PeerCredentials peer_credentials(const Channel& channel) {
+  return peer_credentials(channel.fd());
+}
 
 }  // namespace procpool::ipc

@@ -23,6 +23,7 @@
 #include "ipc/base/process_id.hpp"
 #include "proc/detail/child_setup.hpp"
 #include "proc/detail/move_above.hpp"
+#include "proc/detail/pointers.hpp"
 #include "proc/detail/thread_sanitizer.hpp"
 #include "proc/signal_mask.hpp"
 
@@ -33,6 +34,7 @@ using detail::ChildPlan;
 using detail::first_free_of;
 using detail::make_pipe_above;
 using detail::move_above;
+using detail::pointers_to;
 
 void require_reapable(const char* operation, const std::string& name) {
   struct sigaction action{};
@@ -96,14 +98,6 @@ std::vector<unsigned long> bits_of(const std::vector<int>& cpus) {
     bits[index / kWord] |= 1UL << index % kWord;
   }
   return bits;
-}
-
-std::vector<char*> pointers_to(const std::vector<std::string>& strings) {
-  std::vector<char*> pointers;
-  pointers.reserve(strings.size() + 1);
-  for (const std::string& text : strings) pointers.push_back(const_cast<char*>(text.c_str()));
-  pointers.push_back(nullptr);
-  return pointers;
 }
 
 // Where execvp(3) would look, without the allocation that it may do in the child.
@@ -321,6 +315,13 @@ Process Process::spawn(const std::vector<std::string>& argv, const ChildOptions&
   if (named.credentials) start.await_report(child);
   start.check(child);
   return child;
+}
+
+std::optional<Process> Process::adopt(pid_t pid, const std::string& name) {
+  siginfo_t info{};
+  const int flags = WEXITED | WNOHANG | WNOWAIT;
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, flags) != 0) return std::nullopt;
+  return Process{pid, open_pidfd(pid), {.name = name}, {}};
 }
 
 Process::Process(pid_t pid, UniqueFd pidfd, const ChildOptions& options, std::vector<Pipe> pipes)

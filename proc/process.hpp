@@ -52,6 +52,10 @@ class Process {
   // the step that failed ("exec", ...); with credentials also ETIMEDOUT, as fork.
   static Process spawn(const std::vector<std::string>& argv, const ChildOptions& options = {});
 
+  // A child that this process has already, from the time before it executed this program
+  // (execve(2)). Nullopt: it has no such child. Nobody else may have adopted it.
+  static std::optional<Process> adopt(pid_t pid, const std::string& name);
+
   Process(Process&&) noexcept;
   Process& operator=(Process&&) noexcept;
   ~Process();  // ChildOptions::on_destroy, unless it is reaped

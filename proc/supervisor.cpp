@@ -455,6 +455,43 @@ int Supervisor::start_generation(std::vector<ChildSpec> children, Escalation ret
   return number;
 }
 
+Offspring Supervisor::offspring() const {
+  const auto copy = [](const UniqueFd& fd) {
+    UniqueFd copied{::fcntl(fd.fd(), F_DUPFD_CLOEXEC, 0)};
+    if (!copied.valid()) throw_errno("fcntl(F_DUPFD_CLOEXEC)", "life pipe");
+    return copied;
+  };
+  Offspring all{.generation = last_generation_,
+                .life_reader = copy(life_reader_),
+                .life_writer = copy(life_writer_)};
+  for (const Child& child : children_->all()) {
+    if (child.run)
+      all.children.push_back({.name = child.spec.name,
+                              .pid = child.pid(),
+                              .slot = child.slot,
+                              .generation = child.generation});
+  }
+  return all;
+}
+
+// Of what they would say nothing is heard any more: they say it into a pipe of the program before.
+void Supervisor::adopt(Offspring offspring) {
+  life_reader_ = std::move(offspring.life_reader);
+  life_writer_ = std::move(offspring.life_writer);
+  last_generation_ = offspring.generation;
+  for (const auto& [name, pid, slot, generation] : offspring.children) {
+    auto process = Process::adopt(pid, name);
+    if (!process) continue;
+    Child& child = make_child({.name = name, .restart_type = RestartType::temporary}, generation);
+    child.slot = slot;
+    child.started = Deadline::Clock::now();
+    child.state = ChildState::running;
+    child.run = std::make_unique<Child::Run>(*std::move(process), loop_,
+                                             [this, &child](auto&) { collect(child); });
+  }
+  settle();
+}
+
 void Supervisor::add(ChildSpec child) {
   make_child(std::move(child), newest_generation());
   settle();

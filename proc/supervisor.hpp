@@ -26,6 +26,7 @@
 #include "proc/child_view.hpp"
 #include "proc/escalation.hpp"
 #include "proc/generation_policy.hpp"
+#include "proc/offspring.hpp"
 #include "proc/signal_source.hpp"
 #include "proc/stranger.hpp"
 #include "proc/supervisor_event.hpp"
@@ -75,6 +76,15 @@ class Supervisor {
   // gives up with it.
   int start_generation(std::vector<ChildSpec> children, Escalation retire_old,
                        GenerationPolicy policy = {});
+
+  // What another program in this process needs to go on with these children. Throws Error (EMFILE).
+  Offspring offspring() const;
+
+  // Goes on with children that this process had before it executed this program (execve(2)), before
+  // any other is started. They run, in slots and generations of their own; they are not restarted,
+  // and retired when the first generation that is started here is ready, whose number follows
+  // theirs. Those that were not ready yet, or were retiring, count as running. Throws Error.
+  void adopt(Offspring offspring);
 
   // One more in the newest generation: the one that is starting if there is one, else the current.
   void add(ChildSpec child);

@@ -1,10 +1,8 @@
 #include "ipc/base/owner.hpp"
 
 #include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdint>
 #include <limits>
 
@@ -32,10 +30,6 @@ std::uint64_t identify(pid_t id) {
   return word_of(id, stat->start_time);
 }
 
-bool id_exists(pid_t id) {
-  return id > 0 && (::kill(id, 0) == 0 || errno != ESRCH);
-}
-
 }  // namespace
 
 std::uint64_t Owner::identify_thread() {
@@ -47,8 +41,8 @@ std::uint64_t Owner::identify_process() {
 }
 
 bool Owner::thread_is_dead() const {
-  const auto stat = detail::read_proc_stat(id());
-  if (!stat) return !id_exists(id());
+  const auto stat = detail::try_to_read_proc_stat(id());
+  if (!stat) return !detail::id_exists(id());
   return stat->state == 'Z' || stat->state == 'X' || word_of(id(), stat->start_time) != word_;
 }
 

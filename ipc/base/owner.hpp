@@ -48,8 +48,8 @@ class Owner {
 
   // True only on proof: no thread has the id, a later one has it, or it has executed its last
   // instruction (Z, X in proc(5)). A stopped one lives; nobody is dead. Costs some system calls, so
-  // ask after waiting. What is hidden from us (hidepid) lives as long as its id does. Throws Error
-  // (EMFILE).
+  // ask after waiting. What is hidden from us (hidepid) lives as long as its id does; so does
+  // everybody when there is no descriptor left to look with (EMFILE). Throws Error.
   bool thread_is_dead() const;
 
   // The same of a process: all of its threads have ended, reaped or not.

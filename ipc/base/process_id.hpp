@@ -27,8 +27,8 @@ struct ProcessId {
       pid_t pid);  // nullopt: no such process (a zombie still is one)
 
   // True if the process has ended: no process has the pid, another one has it now, or it is a
-  // zombie. False while it lives, stopped (SIGSTOP) or not. Never blocks. Throws Error only if the
-  // kernel refuses to answer (EMFILE).
+  // zombie. False while it lives, stopped (SIGSTOP) or not. Never blocks. Without a
+  // descriptor to look with (EMFILE) whoever has the pid lives, for now. Throws Error.
   bool is_dead() const;
 
   friend bool operator==(const ProcessId&, const ProcessId&) = default;

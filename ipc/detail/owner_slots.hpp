@@ -25,7 +25,7 @@ bool give_back_slot(OwnerSlots slots, Owner me);
 bool holds_slot(OwnerSlots slots, Owner me);
 
 // Frees the places of those who are dead, by proof; how many. Costs system calls for each holder.
-// Throws Error (EMFILE).
+// Throws Error.
 std::size_t free_dead_slots(OwnerSlots slots, bool (Owner::*is_dead)() const);
 
 }  // namespace procpool::ipc::detail

@@ -38,6 +38,11 @@ struct SupervisedChild {
           end{loop, process.fd(), Interest::read, std::move(on_end)},
           report{std::in_place, loop, readiness.fd(), Interest::read, std::move(on_report)} {}
 
+    // One that says nothing.
+    Run(Process its_process, Loop& loop, Callback on_end)
+        : process{std::move(its_process)},
+          end{loop, process.fd(), Interest::read, std::move(on_end)} {}
+
     // All is said. Each descriptor less makes the forks of others cheaper, which copy it.
     void lose_report() {
       report.reset();

@@ -1,6 +1,7 @@
 #include "ipc/mutex.hpp"
 
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -71,6 +72,26 @@ TEST(Mutex, excludes_processes_from_each_other) {
   for (Forked& child : children) EXPECT_EQ(child.wait(), exited(0));
   EXPECT_EQ(state->count, kProcesses * kRounds);
   EXPECT_EQ(state->mutex.takeovers(), 0U);
+}
+
+// The proof that an owner has died wants a descriptor.
+TEST(Mutex, waits_for_its_owner_when_there_is_no_descriptor_left_to_see_that_he_lives) {
+  const Shared<State> state;
+  Forked holder = hold(state->mutex);
+  Gate has_tried;
+  Forked other{[&] {
+    Mutex own;
+    own.lock();  // this thread is known from here on
+    const rlimit none{.rlim_cur = 0, .rlim_max = 0};
+    if (::setrlimit(RLIMIT_NOFILE, &none) < 0) throw_errno("setrlimit", "RLIMIT_NOFILE");
+    if (state->mutex.try_lock() || state->mutex.try_lock_for(100ms)) return 1;
+    has_tried.open();
+    state->mutex.lock();  // when he is gone
+    return 0;
+  }};
+  EXPECT_TRUE(has_tried.wait());
+  kill(holder);
+  EXPECT_EQ(other.wait(), exited(0));
 }
 
 TEST(Mutex, excludes_threads_from_each_other) {

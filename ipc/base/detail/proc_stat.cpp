@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -44,6 +45,10 @@ std::optional<ProcStat> parse(std::string_view stat) {
   return ProcStat{.state = from_state.front(), .flags = *flags, .start_time = *ticks};
 }
 
+bool is_shortage(int error) noexcept {
+  return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 }  // namespace
 
 std::optional<ProcStat> read_proc_stat(pid_t id) {
@@ -65,16 +70,30 @@ std::optional<ProcStat> read_proc_stat(pid_t id) {
   return parse({text.data(), static_cast<std::size_t>(n)});
 }
 
+std::optional<ProcStat> try_to_read_proc_stat(pid_t id) {
+  try {
+    return read_proc_stat(id);
+  } catch (const Error& error) {
+    if (!is_shortage(error.code().value())) throw;
+    return std::nullopt;
+  }
+}
+
+bool id_exists(pid_t id) noexcept {
+  return id > 0 && (::kill(id, 0) == 0 || errno != ESRCH);
+}
+
 bool process_has_ended(pid_t id, std::uint64_t start_time, std::uint64_t known) {
   // The pidfd comes first: if it is of a later process, so is the start time read after it.
   const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, id, 0))};
   if (!pidfd.valid()) {
     // EINVAL: the id is a thread's by now, and no process's.
     if (errno == ESRCH || errno == EINVAL) return true;
+    if (is_shortage(errno)) return !id_exists(id);
     throw_errno("pidfd_open", std::to_string(id));
   }
   if (wait_ready(pidfd.fd(), POLLIN, Deadline::now()) != 0) return true;
-  const auto stat = read_proc_stat(id);
+  const auto stat = try_to_read_proc_stat(id);
   return stat && ((stat->start_time ^ start_time) & known) != 0;
 }
 
