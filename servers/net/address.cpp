@@ -88,6 +88,14 @@ Address Address::parse(std::string_view text) {
   return address;
 }
 
+Address Address::of(const sockaddr& address, socklen_t size) {
+  Address result;
+  if (size > sizeof result.storage_) refuse("a socket address", "it is longer than any");
+  std::memcpy(&result.storage_, &address, size);
+  result.size_ = size;
+  return result;
+}
+
 Address Address::local_of(int socket) {
   Address address;
   if (::getsockname(socket, reinterpret_cast<sockaddr*>(&address.storage_), &address.size_) < 0) {

@@ -16,13 +16,16 @@
 namespace procpool::net {
 
 // A socket address as a value. Names are not resolved ("localhost" is 127.0.0.1): what a server is
-// told must not depend on somebody else's answer.
+// told must not depend on somebody else's answer. Who wants that asks resolve().
 class Address {
  public:
   // "A.B.C.D:PORT", "[IPV6]:PORT", "*:PORT" (every IPv6 and IPv4 address of this machine, dual
   // stack), "localhost:PORT", "unix:PATH" (at most 107 bytes). PORT is 0..65535; 0 lets the kernel
   // choose one. Throws Error naming the text and what is wrong with it.
   static Address parse(std::string_view text);
+
+  // As a system call gave it. Throws Error: it is longer than any.
+  static Address of(const sockaddr& address, socklen_t size);
 
   static Address local_of(int socket);  // getsockname(2); throws Error
   static Address peer_of(int socket);   // getpeername(2); throws Error (ENOTCONN: it has left)

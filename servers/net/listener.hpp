@@ -5,12 +5,11 @@
 //   auto accepted = listener.try_accept();           // never blocks
 #pragma once
 
-#include <sys/types.h>
-
 #include <variant>
 
 #include "ipc/base/unique_fd.hpp"
 #include "servers/net/address.hpp"
+#include "servers/net/detail/bound_name.hpp"
 
 namespace procpool::net {
 
@@ -61,14 +60,12 @@ class Listener {
   const Address& address() const noexcept { return address_; }  // with the port that was chosen
 
  private:
-  Listener(UniqueFd socket, Address address, pid_t opener);
+  Listener(UniqueFd socket, const Address& address, detail::BoundName::Owner owner);
   enum class Group { no, yes };
   static UniqueFd bound_socket(const Address& address, Group group);
   UniqueFd socket_;
   Address address_;
-  pid_t opener_;      // who removes its name
-  dev_t device_ = 0;  // of a Unix socket's name
-  ino_t inode_ = 0;
+  detail::BoundName name_;
 };
 
 }  // namespace procpool::net

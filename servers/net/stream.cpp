@@ -30,8 +30,8 @@ constexpr int kMostWithoutWaiting = 32;
 }  // namespace
 
 struct Stream::State final : Loop::Receiver {
-  State(Loop& its_loop, UniqueFd its_socket)
-      : loop{its_loop}, socket{std::move(its_socket)}, timer{loop, *this} {}
+  State(Loop& its_loop, UniqueFd its_socket, Traffic* its_traffic)
+      : loop{its_loop}, socket{std::move(its_socket)}, traffic{its_traffic}, timer{loop, *this} {}
 
   void wait(Operation& operation) {
     pending = &operation;
@@ -74,13 +74,14 @@ struct Stream::State final : Loop::Receiver {
   UniqueFd socket;
   std::uint16_t without_waiting = 0;  // operations since the last wait
   bool maybe_unread = false;          // false: the last read took all that was there
+  Traffic* traffic;
   std::optional<Loop::Watch> watch;
   Loop::Timer timer;
   Operation* pending = nullptr;
 };
 
-Stream::Stream(Loop& loop, UniqueFd socket)
-    : state_{std::make_unique<State>(loop, std::move(socket))} {}
+Stream::Stream(Loop& loop, UniqueFd socket, Traffic* traffic)
+    : state_{std::make_unique<State>(loop, std::move(socket), traffic)} {}
 Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
 Stream::~Stream() = default;
@@ -169,6 +170,7 @@ bool Stream::ReadSome::attempt() {
       retry_eintr([&] { return ::recv(state_.socket.fd(), buffer_.data(), buffer_.size(), 0); });
   state_.maybe_unread = n == static_cast<ssize_t>(buffer_.size());
   if (n < 0) return would_block(errno) ? false : finish(errno);
+  if (n > 0 && state_.traffic != nullptr) state_.traffic->count(static_cast<std::size_t>(n));
   result_.bytes = static_cast<std::size_t>(n);
   return true;
 }

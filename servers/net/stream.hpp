@@ -13,7 +13,6 @@
 
 #include <sys/types.h>
 
-#include <cerrno>
 #include <coroutine>
 #include <cstddef>
 #include <memory>
@@ -27,20 +26,10 @@
 #include "ipc/base/unique_fd.hpp"
 #include "ipc/pipe.hpp"
 #include "servers/net/interrupt.hpp"
+#include "servers/net/io_result.hpp"
+#include "servers/net/traffic.hpp"
 
 namespace procpool::net {
-
-// How an operation on a Stream ended. Peers that vanish are normal work, hence a value and no
-// exception.
-struct IoResult {
-  std::size_t bytes =
-      0;          // transferred, also when it failed half-way; 0 from a read without error: the end
-  int error = 0;  // errno; ETIMEDOUT: the deadline came first; ECANCELED: interrupted
-
-  bool failed() const noexcept { return error != 0; }
-  bool timed_out() const noexcept { return error == ETIMEDOUT; }
-  bool interrupted() const noexcept { return error == ECANCELED; }
-};
 
 // Owns a connected non-blocking socket and its place in a Loop. Move only, though never while an
 // operation waits; one operation at a time. For the loop's thread. Destroying it closes the socket.
@@ -51,7 +40,9 @@ struct IoResult {
 // wait does not suspend; but after some of them in a row the others of the loop have their turn.
 class Stream {
  public:
-  Stream(Loop& loop, UniqueFd socket);
+  // What is read is counted in `traffic`, which is lent, if there is one; not what receive_file()
+  // moves.
+  Stream(Loop& loop, UniqueFd socket, Traffic* traffic = nullptr);
   Stream(Stream&&) noexcept;
   Stream& operator=(Stream&&) noexcept;
   ~Stream();
