@@ -22,17 +22,21 @@ enum class AcceptStrategy {
   // One at a time waits, in turns: who has the turn holds an ipc::Mutex.
   lock,
 
+  // The same with an ipc::FileLock: the kernel keeps it, for the price of a system call each time.
+  file_lock,
+
   // The master accepts, and passes each connection to the worker that has the fewest. It keeps its
   // copy until the worker says that it has it.
   pass,
 };
 
 inline constexpr std::array kAcceptStrategies{AcceptStrategy::shared, AcceptStrategy::reuseport,
-                                              AcceptStrategy::lock, AcceptStrategy::pass};
+                                              AcceptStrategy::lock, AcceptStrategy::file_lock,
+                                              AcceptStrategy::pass};
 
 constexpr std::string_view name_of(AcceptStrategy strategy) noexcept {
-  constexpr std::array<std::string_view, kAcceptStrategies.size()> kNames{"shared", "reuseport",
-                                                                          "lock", "pass"};
+  constexpr std::array<std::string_view, kAcceptStrategies.size()> kNames{
+      "shared", "reuseport", "lock", "file-lock", "pass"};
   return kNames[static_cast<std::size_t>(strategy)];
 }
 

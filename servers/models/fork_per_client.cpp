@@ -5,8 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <ctime>
 #include <exception>
+#include <iterator>
+#include <span>
 #include <utility>
 #include <variant>
 
@@ -76,6 +80,7 @@ ForkPerClient::ForkPerClient(SessionService service, Hooks<SessionService> hooks
       predecessor_{predecessor},
       patience_{loop_, [this] { lose_patience(); }},
       look_again_{loop_, [this] { watch_doors(); }},
+      refill_{loop_, [this] { keep_spares(); }},
       manager_{std::make_unique<detail::ManagerLine>(
           loop_, std::move(hooks_.manager),
           [this](const std::string& problem) { log_->warn("{}", problem); })},
@@ -97,6 +102,7 @@ int ForkPerClient::run() {
                                  }};
   manager_->keep_calm();
   adopt_sessions();
+  keep_spares();
   watch_doors();
   log_->info("serving");
   if (hooks_.on_serving) hooks_.on_serving(detail::addresses_of(current_->doors));
@@ -124,7 +130,8 @@ void ForkPerClient::obey(const proc::SignalInfo& signal) {
       if (!signal.from_kernel) leave_work();
       return;
     case SIGCHLD:
-      if (::getpid() == kInit) proc::reap_strangers([this](pid_t pid) { return collect(pid); });
+      if (::getpid() == kInit)
+        succession_->look_at(proc::reap_strangers([this](pid_t pid) { return collect(pid); }));
       return;
     default:
       return;
@@ -147,8 +154,10 @@ std::unique_ptr<ForkPerClient::Cycle> ForkPerClient::open(SessionService service
 void ForkPerClient::use(std::unique_ptr<Cycle> next) {
   pause();
   detail::close_doors(current_->doors, next->doors);
+  dismiss_spares();  // which would serve with what was
   current_ = std::move(next);
   open_log();
+  keep_spares();
   watch_doors();
 }
 
@@ -201,13 +210,26 @@ void ForkPerClient::admit(UniqueFd connection) {
     board_->refused.fetch_add(1);
     return refuse(connection, service.too_many_from_there);
   }
+  serve(std::move(connection), std::move(client));
+}
+
+void ForkPerClient::serve(UniqueFd connection, std::string client) {
   try {
-    begin_session(std::move(connection), std::move(client));
+    if (!hand_over(connection, client)) begin_session(std::move(connection), std::move(client));
   } catch (const std::exception& error) {  // no process, no descriptor: others are served on
     log_->error("{}", error.what());
     board_->refused.fetch_add(1);
     pause_for_lack();
   }
+}
+
+proc::Process ForkPerClient::fork_session(int fd, const std::function<int()>& body) {
+  return proc::Process::fork(body, {.name = "session",
+                                    .die_with_parent = true,
+                                    .credentials = current_->service.run_as,
+                                    .no_new_privs = true,
+                                    .keep_only = {{fd}},
+                                    .blocked_signals = Session::signals()});
 }
 
 void ForkPerClient::begin_session(UniqueFd connection, std::string client) {
@@ -221,29 +243,114 @@ void ForkPerClient::begin_session(UniqueFd connection, std::string client) {
   const int fd = connection.fd();
   std::optional<proc::Process> process;
   try {
-    process = proc::Process::fork([&] { return be_session(slot, client, std::move(connection)); },
-                                  {.name = "session",
-                                   .die_with_parent = true,
-                                   .credentials = current_->service.run_as,
-                                   .no_new_privs = true,
-                                   .keep_only = {{fd}},
-                                   .blocked_signals = Session::signals()});
+    process = fork_session(fd, [&] { return be_session(slot, client, std::move(connection)); });
   } catch (...) {
     slot.pid = 0;
     throw;
   }
-  const auto id = ProcessId::of(process->pid()).value_or(ProcessId{.pid = process->pid()});
-  slot.show(id);
+  add_session(*number, std::move(client), *std::move(process));
+}
+
+std::list<ForkPerClient::Child>::iterator ForkPerClient::add_session(std::size_t slot,
+                                                                     std::string client,
+                                                                     proc::Process process) {
+  const auto id = ProcessId::of(process.pid()).value_or(ProcessId{.pid = process.pid()});
+  board_->slots[slot].show(id);
   board_->served.fetch_add(1);
   ++by_client_[client];
-
-  children_.push_front({.slot = *number,
+  children_.push_front({.slot = slot,
                         .client = std::move(client),
                         .id = id,
                         .process = std::move(process),
                         .pidfd = UniqueFd{},
                         .watch = nullptr});
   watch(children_.begin());
+  return children_.begin();
+}
+
+// To one who lives: who does not is found out by end_of().
+bool ForkPerClient::hand_over(UniqueFd& connection, const std::string& client) {
+  while (!spares_.empty()) {
+    Spare spare = std::move(spares_.front());
+    spares_.pop_front();
+    spare.watch.reset();
+    refill_.set(Deadline::now());  // when this client, and who else waits, is served
+    SessionSlot& slot = board_->slots[spare.slot];
+    slot.client.set(client);
+    slot.since = std::time(nullptr);
+    const std::array<int, 1> descriptors{connection.fd()};
+    if (spare.channel.try_send(std::as_bytes(std::span{client}), descriptors) !=
+        ipc::Channel::SendResult::sent) {
+      slot.pid = 0;
+      continue;
+    }
+    const auto child = add_session(spare.slot, client, std::move(spare.process));
+    child->handover.emplace(Handover{std::move(connection), std::move(spare.channel), nullptr});
+    child->handover->watch = std::make_unique<Loop::Watch>(
+        loop_, child->handover->channel.fd(), Interest::read, [child](const Readiness&) {
+          std::array<std::byte, 1> word;
+          const auto said = child->handover->channel.try_receive(word);
+          if (said.outcome == ipc::Channel::Outcome::closed) {
+            child->handover->watch.reset();  // it dies: see end_of()
+          } else {
+            child->handover.reset();
+          }
+        });
+    return true;
+  }
+  return false;
+}
+
+void ForkPerClient::keep_spares() {
+  if (phase_ != Phase::serving) return;
+  try {
+    while (spares_.size() < current_->service.spare_sessions) {
+      const auto slot = claim_slot();
+      if (!slot) return;
+      begin_spare(*slot);
+    }
+  } catch (const std::exception& error) {
+    log_->error("{}", error.what());
+    refill_.set(Deadline::in(kPauseAfterShortage));
+  }
+}
+
+void ForkPerClient::begin_spare(std::size_t number) {
+  SessionSlot& slot = board_->slots[number];
+  slot.reset();
+  try {
+    auto [mine, its] = ipc::make_channel();
+    proc::Process process = fork_session(its.fd(), [&, &its = its] {
+      const SessionService& service = current_->service;
+      return Session{{.slot = slot, .client = {}, .make_logger = service.make_logger}}
+          .run_when_given(service.handler, std::move(its));
+    });
+    spares_.push_back({.slot = number,
+                       .process = std::move(process),
+                       .channel = std::move(mine),
+                       .watch = nullptr});
+  } catch (...) {
+    slot.pid = 0;
+    throw;
+  }
+  const auto spare = std::prev(spares_.end());
+  spare->watch = std::make_unique<Loop::Watch>(loop_, spare->process.fd(), Interest::read,
+                                               [this, spare](const Readiness&) { end_of(spare); });
+}
+
+// Not at once again: what ended it may end the next one, too.
+void ForkPerClient::end_of(std::list<Spare>::iterator spare) {
+  const proc::ExitStatus status = spare->process.wait();
+  log_->warn("session {}, which had no client yet, {}", spare->process.pid(), status.text());
+  board_->slots[spare->slot].pid = 0;
+  spares_.erase(spare);
+  refill_.set(Deadline::in(kPauseAfterShortage));
+}
+
+void ForkPerClient::dismiss_spares() {
+  refill_.cancel();
+  for (const Spare& spare : spares_) board_->slots[spare.slot].pid = 0;
+  spares_.clear();  // by SIGKILL
 }
 
 // In the child. Of the parent's objects only the connection has a descriptor left.
@@ -253,7 +360,8 @@ int ForkPerClient::be_session(SessionSlot& slot, const std::string& client, Uniq
       service.handler, std::move(connection));
 }
 
-// Those of masters before count, as long as they last.
+// Those of masters before count, as long as they last. If this process was the master, with another
+// program, they are its children, and its own.
 void ForkPerClient::adopt_sessions() {
   for (std::size_t number = 0; number < SessionBoard::kSlots; ++number) {
     SessionSlot& slot = board_->slots[number];
@@ -263,8 +371,9 @@ void ForkPerClient::adopt_sessions() {
       continue;
     }
     const ProcessId id = slot.process();
-    UniqueFd pidfd = pidfd_of(id);
-    if (!pidfd.valid()) {
+    auto process = proc::Process::adopt(id.pid, "session");
+    UniqueFd pidfd = process ? UniqueFd{} : pidfd_of(id);
+    if (!process && !pidfd.valid()) {
       slot.pid = 0;
       continue;
     }
@@ -273,7 +382,7 @@ void ForkPerClient::adopt_sessions() {
     children_.push_front({.slot = number,
                           .client = std::move(client),
                           .id = id,
-                          .process = std::nullopt,
+                          .process = std::move(process),
                           .pidfd = std::move(pidfd),
                           .watch = nullptr});
     watch(children_.begin());
@@ -283,6 +392,7 @@ void ForkPerClient::adopt_sessions() {
 // It may have begun some more until it heard of this.
 void ForkPerClient::relieve_predecessor() {
   detail::take_possession(current_->doors, inheritance_);
+  if (predecessor_->is_this_process()) finish_upgrade_in_place(inheritance_.problem);
   if (!predecessor_->relieve()) return;
   log_->info("the old server is relieved");
   predecessor_watch_.emplace(loop_, predecessor_->fd(), Interest::read, [this](const Readiness&) {
@@ -308,14 +418,27 @@ void ForkPerClient::end_of(std::list<Child>::iterator child) {
   if (slot.process() == child->id) slot.pid = 0;
   const auto from_there = by_client_.find(child->client);
   if (--from_there->second == 0) by_client_.erase(from_there);
+  std::optional<Handover> handover = std::move(child->handover);
+  std::string client = std::move(child->client);
   children_.erase(child);
+  if (!handover || phase_ == Phase::stopping) return;
+  handover->watch.reset();
+  std::array<std::byte, 1> word;
+  if (handover->channel.try_receive(word).outcome == ipc::Channel::Outcome::message) return;
+  serve(std::move(handover->connection), std::move(client));  // it never had him
 }
 
 bool ForkPerClient::collect(pid_t pid) {
   const auto own = std::ranges::find_if(
       children_, [&](const Child& child) { return child.process && child.process->pid() == pid; });
-  if (own == children_.end()) return false;
-  end_of(own);
+  if (own != children_.end()) {
+    end_of(own);
+    return true;
+  }
+  const auto spare =
+      std::ranges::find_if(spares_, [&](const Spare& each) { return each.process.pid() == pid; });
+  if (spare == spares_.end()) return false;
+  end_of(spare);
   return true;
 }
 
@@ -354,9 +477,11 @@ void ForkPerClient::finish_reload(const std::string& problem) {
 void ForkPerClient::upgrade() {
   if (phase_ != Phase::serving || succession_->under_way()) return;
   succession_->begin(hooks_.upgrade, [this](const NextProgram& next) {
+    if (::getpid() == kInit) dismiss_spares();  // nobody would know them after the exec
     return Estate{.sockets = detail::estate_of(current_->doors),
                   .board = board_.fd(),
-                  .pid_file = next.pid_file};
+                  .pid_file = next.pid_file,
+                  .memory = next.memory};
   });
   if (succession_->under_way()) log_->info("upgrading: process {} starts", succession_->pid());
 }
@@ -364,7 +489,17 @@ void ForkPerClient::upgrade() {
 void ForkPerClient::upgrade_has_failed(const std::string& problem) {
   log_->error("upgrade failed, nothing has changed: {}", problem);
   if (hooks_.on_upgraded) hooks_.on_upgraded(problem);
+  refill_.set(Deadline::now());
   if (std::exchange(reload_again_, false)) reload();
+}
+
+void ForkPerClient::finish_upgrade_in_place(const std::string& problem) {
+  if (problem.empty()) {
+    log_->info("upgraded: this program has taken the place of the one before");
+  } else {
+    log_->error("upgrade failed, the program before is in its place again: {}", problem);
+  }
+  if (hooks_.on_reloaded) hooks_.on_reloaded(problem);
 }
 
 // Its sessions go on: nobody can hand over what a client and a process have begun.
@@ -375,6 +510,7 @@ void ForkPerClient::leave_to_successor(pid_t successor) {
   if (hooks_.on_upgraded) hooks_.on_upgraded({});
   detail::disown_names(current_->doors);
   pause();
+  dismiss_spares();
   detail::close_doors(current_->doors);
 }
 
@@ -398,6 +534,7 @@ void ForkPerClient::signal_sessions(int signal_number) {
   for (Child& child : children_) {
     if (child.process) child.process->take({.signal = signal_number});
   }
+  for (Spare& spare : spares_) spare.process.take({.signal = signal_number});
 }
 
 // Those that live now, and not who comes after a reload.
@@ -423,6 +560,7 @@ void ForkPerClient::leave_work() {
   if (phase_ != Phase::serving) return;
   log_->info("ending all sessions, and accepting nobody until a reload");
   pause();
+  dismiss_spares();
   end_sessions(SIGTERM, Deadline::in(current_->service.graceful_timeout));
 }
 
@@ -444,6 +582,7 @@ void ForkPerClient::begin_to_stop() {
   manager_->tell([](auto& manager) { manager.stopping(); });
   succession_->end(SIGTERM);
   pause();
+  dismiss_spares();
   detail::close_doors(current_->doors);
 }
 

@@ -24,6 +24,7 @@
 
 #include "ipc/base/loop.hpp"
 #include "ipc/base/unique_fd.hpp"
+#include "ipc/channel.hpp"
 #include "ipc/shared.hpp"
 #include "proc/credentials.hpp"
 #include "proc/process.hpp"
@@ -49,6 +50,7 @@ struct SessionService {
   std::vector<net::Address> listen{};
   unsigned max_sessions = 2000;  // at once; at most SessionBoard::kSlots
   unsigned max_sessions_per_address = 50;
+  unsigned spare_sessions = 0;  // forked ahead, each waiting for a client
   std::chrono::milliseconds graceful_timeout{30'000};
 
   // Who is one too many is sent these bytes, and not served; no process is made for him.
@@ -68,7 +70,10 @@ struct SessionService {
 };
 
 // The master. It accepts, counts, and forks a session for each client whom the limits admit. It
-// never reads from a connection, so nothing that a client sends reaches it. A session that ends,
+// never reads from a connection, so nothing that a client sends reaches it. Where sessions are
+// forked ahead a client waits for no fork: he is handed to one of them, and the master keeps his
+// connection until that one has said that it has it; if it dies before, another one gets him. They
+// count when they have a client. A session that ends,
 // however it does, frees its place at once; if the master dies, its sessions are killed.
 //
 // Signals: HUP reload: new sessions have the new service, those that run finish with theirs; TERM
@@ -78,7 +83,9 @@ struct SessionService {
 // An upgrade starts another program, which gets the listening sockets and the board. When it
 // serves, this master accepts nobody any more, and ends with its last session, however long that
 // lasts; the limits count the sessions of both. If the other one ends, declines or is not ready
-// within a minute, nothing has changed.
+// within a minute, nothing has changed. As process 1 it executes the other program in place, when
+// NextProgram::trial has gone well: the sessions stay this process's children; if the other program
+// declines, this one is executed again.
 class ForkPerClient {
  public:
   using Board = ipc::Shared<SessionBoard>;
@@ -95,6 +102,13 @@ class ForkPerClient {
  private:
   enum class Phase { serving, leaving, stopping };
 
+  // A connection on its way to a session that was forked ahead. Owns a copy of it.
+  struct Handover {
+    UniqueFd connection;
+    ipc::Channel channel;
+    std::unique_ptr<Loop::Watch> watch;
+  };
+
   // A session of this master, or one of a master before: then there is no process to reap.
   struct Child {
     std::size_t slot;
@@ -103,7 +117,15 @@ class ForkPerClient {
     std::optional<proc::Process> process;
     UniqueFd pidfd;  // of one that is not ours
     std::unique_ptr<Loop::Watch> watch;
+    std::optional<Handover> handover{};
     bool told_to_end = false;
+  };
+
+  struct Spare {
+    std::size_t slot;
+    proc::Process process;
+    ipc::Channel channel;
+    std::unique_ptr<Loop::Watch> watch;
   };
 
   struct Cycle;  // a service with its doors
@@ -116,8 +138,17 @@ class ForkPerClient {
   void pause_for_lack();
   void accept_from(const net::Listener& socket);
   void admit(UniqueFd connection);
+  void serve(UniqueFd connection, std::string client);
   void begin_session(UniqueFd connection, std::string client);
   int be_session(SessionSlot& slot, const std::string& client, UniqueFd connection);
+  proc::Process fork_session(int fd, const std::function<int()>& body);
+  std::list<Child>::iterator add_session(std::size_t slot, std::string client,
+                                         proc::Process process);
+  bool hand_over(UniqueFd& connection, const std::string& client);
+  void keep_spares();
+  void begin_spare(std::size_t slot);
+  void end_of(std::list<Spare>::iterator spare);
+  void dismiss_spares();
   void adopt_sessions();
   void watch(std::list<Child>::iterator child);
   void relieve_predecessor();
@@ -130,6 +161,7 @@ class ForkPerClient {
   void upgrade();
   void upgrade_has_failed(const std::string& problem);
   void leave_to_successor(pid_t successor);
+  void finish_upgrade_in_place(const std::string& problem);
   void reopen_logs();
   void open_log();
   void signal_sessions(int signal_number);
@@ -154,11 +186,13 @@ class ForkPerClient {
   std::optional<Loop::Watch> predecessor_watch_;
   std::list<Loop::Watch> door_watches_;
   std::list<Child> children_;
+  std::list<Spare> spares_;
   std::map<std::string, unsigned> by_client_;
   std::size_t next_slot_ = 0;  // where the search for a free one begins
   int next_signal_ = SIGKILL;  // for those who were told to end and have not
   Loop::Timer patience_;       // with sessions that were told to end
   Loop::Timer look_again_;     // at the doors, after a shortage
+  Loop::Timer refill_;         // the spare sessions
   std::unique_ptr<detail::ManagerLine> manager_;
   std::unique_ptr<detail::Succession> succession_;
   proc::SignalSource signals_;

@@ -26,7 +26,9 @@ struct Hooks {
   // It serves: the addresses, with the ports that the kernel chose.
   std::function<void(const std::vector<net::Address>&)> on_serving{};
 
-  // A reload is over: why it failed, or empty. Must not throw.
+  // A reload is over: why it failed, or empty. In a program that was executed in place (by process
+  // 1), after on_serving: the upgrade to it is over; or the one from it, which failed. Must not
+  // throw.
   std::function<void(const std::string& problem)> on_reloaded{};
 
   // For USR2, which is refused without it. Throws Error: as for reload.

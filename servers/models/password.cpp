@@ -11,14 +11,26 @@
 namespace procpool::models {
 namespace {
 
-// Hashed when there is nobody.
-constexpr auto kNobody = "$6$nobody$";
-
 // Empty: crypt(3) does not know this method.
 std::string crypt_with(const std::string& password, const std::string& setting) {
   const auto data = std::make_unique<crypt_data>();
   const char* const hash = ::crypt_r(password.c_str(), setting.c_str(), data.get());
   return hash == nullptr || hash[0] == '*' ? std::string{} : std::string{hash};
+}
+
+std::string fresh_setting() {
+  std::array<char, CRYPT_GENSALT_OUTPUT_SIZE> setting;
+  if (::crypt_gensalt_rn(nullptr, 0, nullptr, 0, setting.data(),
+                         static_cast<int>(setting.size())) == nullptr) {
+    throw_errno("crypt_gensalt");
+  }
+  return setting.data();
+}
+
+// Hashed when there is nobody: by the method that those who are there have from hash_password().
+const std::string& setting_of_nobody() {
+  static const std::string setting = fresh_setting();
+  return setting;
 }
 
 bool equal(std::string_view left, std::string_view right) noexcept {
@@ -32,12 +44,7 @@ bool equal(std::string_view left, std::string_view right) noexcept {
 }  // namespace
 
 std::string hash_password(const std::string& password) {
-  std::array<char, CRYPT_GENSALT_OUTPUT_SIZE> setting;
-  if (::crypt_gensalt_rn(nullptr, 0, nullptr, 0, setting.data(),
-                         static_cast<int>(setting.size())) == nullptr) {
-    throw_errno("crypt_gensalt");
-  }
-  std::string hash = crypt_with(password, setting.data());
+  std::string hash = crypt_with(password, fresh_setting());
   if (hash.empty()) throw_errno("crypt");
   return hash;
 }
@@ -48,7 +55,7 @@ bool is_password_hash(const std::string& hash) {
 }
 
 bool is_password(const std::string& given, const std::optional<std::string>& hash) {
-  const std::string found = crypt_with(given, hash.value_or(kNobody));
+  const std::string found = crypt_with(given, hash ? *hash : setting_of_nobody());
   return hash && !found.empty() && equal(found, *hash);
 }
 

@@ -40,6 +40,22 @@ constexpr auto kPatienceWithPredecessor = 1s;
 
 constexpr auto kPauseBetweenLooks = 1s;
 
+// With one that is to take what this master has in its hands, before it executes another program.
+constexpr auto kPatienceWithWorkers = 1s;
+
+// Another version of this program may have had another one: then this begins anew.
+ipc::Shared<proc::Scoreboard> board_of(Inheritance& inheritance) {
+  if (inheritance.board.valid()) {
+    try {
+      auto board = ipc::Shared<proc::Scoreboard>::attach(std::move(inheritance.board));
+      inheritance.totals = {};  // which are in it
+      return board;
+    } catch (const Error&) {
+    }
+  }
+  return {};
+}
+
 UniqueFd make_bell() {
   UniqueFd bell{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   if (!bell.valid()) throw_errno("eventfd");
@@ -99,6 +115,7 @@ Prefork::Prefork(Service service, Hooks<Service> hooks, Inheritance inheritance,
       handed_over_{inheritance_.handed_over ? *std::move(inheritance_.handed_over)
                                             : ipc::make_channel()},
       successor_bell_{make_bell()},
+      board_{board_of(inheritance_)},
       manager_{std::make_unique<detail::ManagerLine>(
           loop_, std::move(hooks_.manager),
           [this](const std::string& problem) { log_->warn("{}", problem); })},
@@ -132,6 +149,7 @@ int Prefork::run() {
                                }};
   show_master();
   manager_->keep_calm();
+  adopt_workers();
   start(next_);
   while (phase_ != Phase::stopping || !supervisor_.empty()) loop_.run_once(Deadline::never());
   return exit_code_;
@@ -159,7 +177,7 @@ void Prefork::obey(const proc::SignalInfo& signal) {
       if (!signal.from_kernel) leave_work();
       return;
     case SIGCHLD:
-      if (::getpid() == kInit) supervisor_.reap_strangers();
+      if (::getpid() == kInit) succession_->look_at(supervisor_.reap_strangers());
       return;
     default:
       return;
@@ -375,36 +393,89 @@ bool Prefork::listen_at_all_doors() {
 void Prefork::on_generation_failed(const std::string& reason) {
   if (phase_ == Phase::stopping) return;
   if (!current_) {
-    log_->critical("no worker could start: {}", reason);
-    if (predecessor_ != nullptr) predecessor_->decline(reason);
-    exit_code_ = 1;
-    return stop_now();
+    return give_up_start(reason);
   }
   next_ = nullptr;
   finish_reload(reason);
   if (std::exchange(reload_again_, false)) reload();
 }
 
+// If this program was executed in place, and the one before can be executed again, that does not
+// return: the names that are not inherited go now.
+void Prefork::give_up_start(const std::string& reason) {
+  log_->critical("no worker could start: {}", reason);
+  exit_code_ = 1;
+  try {
+    if (predecessor_ != nullptr && predecessor_->is_this_process()) {
+      detail::close_doors(next_->doors);
+      predecessor_->decline(reason, supervisor_.offspring());
+    } else if (predecessor_ != nullptr) {
+      predecessor_->decline(reason);
+    }
+  } catch (const std::exception& error) {
+    log_->critical("{}", error.what());
+  }
+  stop_now();
+}
+
 void Prefork::take_over() {
   detail::take_possession(current_->doors, inheritance_);
+  if (predecessor_->is_this_process()) finish_upgrade_in_place(inheritance_.problem);
   if (predecessor_->relieve()) log_->info("the old server is relieved");
+}
+
+void Prefork::finish_upgrade_in_place(const std::string& problem) {
+  board_->master.reload_result.set(problem.empty() ? "ok" : "upgrade: " + problem);
+  if (problem.empty()) {
+    log_->info("upgraded: this program has taken the place of the one before");
+  } else {
+    log_->error("upgrade failed, the program before is in its place again: {}", problem);
+  }
+  if (hooks_.on_reloaded) hooks_.on_reloaded(problem);
+}
+
+// They serve until the first of the own ones do. Those who have ended while nobody looked have left
+// their rows.
+void Prefork::adopt_workers() {
+  if (!inheritance_.offspring) return;
+  supervisor_.adopt(*std::exchange(inheritance_.offspring, std::nullopt));
+  supervisor_.reap_strangers();
+  const auto living = supervisor_.children();
+  for (proc::WorkerSlot& slot : board_->workers) {
+    if (slot.state != proc::WorkerState::none &&
+        std::ranges::count(living, slot.pid.load(), &proc::ChildView::pid) == 0)
+      leave_row(slot);
+  }
 }
 
 void Prefork::upgrade() {
   if (phase_ != Phase::serving || succession_->under_way()) return;
-  succession_->begin(hooks_.upgrade, [this](const NextProgram& next) {
-    return Estate{.sockets = detail::estate_of(current_->doors),
-                  .handed_over = &handed_over_,
-                  .pid_file = next.pid_file,
-                  .totals = totals()};
-  });
+  succession_->begin(hooks_.upgrade, [this](const NextProgram& next) { return estate(next); });
   if (succession_->under_way()) log_->info("upgrading: process {} starts", succession_->pid());
+}
+
+// In place also what this process alone has: the board that the workers write, and the workers.
+Estate Prefork::estate(const NextProgram& next) {
+  Estate all{.sockets = detail::estate_of(current_->doors),
+             .handed_over = &handed_over_,
+             .pid_file = next.pid_file,
+             .memory = next.memory,
+             .totals = totals()};
+  if (::getpid() != kInit) return all;
+  for (const auto& [strategy, any] : distributors_) {
+    if (!any->let_go(Deadline::in(kPatienceWithWorkers)))
+      throw Error{"upgrade", "a worker", "does not take the connections that it was sent"};
+  }
+  all.board = board_.fd();
+  all.offspring = supervisor_.offspring();
+  return all;
 }
 
 void Prefork::upgrade_has_failed(const std::string& problem) {
   board_->master.reload_result.set("upgrade: " + problem);
   log_->error("upgrade failed, nothing has changed: {}", problem);
   if (hooks_.on_upgraded) hooks_.on_upgraded(problem);
+  distribute();
   if (std::exchange(reload_again_, false)) reload();
 }
 
@@ -433,6 +504,7 @@ void Prefork::show_master() {
   proc::MasterRow& row = board_->master;
   const Totals& before = inheritance_.totals;
   row.pid = ::getpid();
+  if (row.started != 0) return;  // inherited
   row.started = before.started != 0 ? before.started : std::time(nullptr);
   row.finished_requests = before.requests;
   row.finished_bytes = before.bytes;
@@ -670,15 +742,20 @@ void Prefork::show(const proc::SupervisorEvent& event) {
       [[fallthrough]];
     case Kind::start_failed:
     case Kind::ended:
-      master.finished_requests.fetch_add(slot.requests);
-      master.finished_bytes.fetch_add(slot.bytes);
-      master.finished_latency.add(slot.latency.counts());
-      slot.state = proc::WorkerState::none;
-      slot.reset_counters();  // the next one here may end before it does so itself
-      return;
+      return leave_row(slot);
     default:
       return;
   }
+}
+
+// What it has done is remembered. The next one here may end before it resets the counters itself.
+void Prefork::leave_row(proc::WorkerSlot& slot) {
+  proc::MasterRow& master = board_->master;
+  master.finished_requests.fetch_add(slot.requests);
+  master.finished_bytes.fetch_add(slot.bytes);
+  master.finished_latency.add(slot.latency.counts());
+  slot.state = proc::WorkerState::none;
+  slot.reset_counters();
 }
 
 }  // namespace procpool::models

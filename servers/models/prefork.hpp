@@ -116,7 +116,9 @@ struct Service {
 // An upgrade starts another program, which gets the listening sockets and that channel. When its
 // first workers are ready these drain, and this master ends; until then it serves, and if the other
 // one ends, declines or is not ready within a minute, nothing has changed. If this master dies
-// meanwhile, the other one goes on. Process 1 cannot be succeeded so, and refuses.
+// meanwhile, the other one goes on. Process 1 cannot be succeeded so: when NextProgram::trial has
+// gone well, it executes the other program in place. That keeps the workers as they are, starts its
+// own and lets the former drain; if it declines, this program is executed again, and does the same.
 class Prefork {
  public:
   static constexpr std::size_t kMostDraining = 4;
@@ -155,6 +157,10 @@ class Prefork {
   void upgrade();
   void upgrade_has_failed(const std::string& problem);
   void take_over();
+  Estate estate(const NextProgram& next);
+  void adopt_workers();
+  void finish_upgrade_in_place(const std::string& problem);
+  void give_up_start(const std::string& reason);
   void leave_to_successor(pid_t successor);
   Totals totals() const;
   void start(std::shared_ptr<Generation> next);
@@ -188,6 +194,7 @@ class Prefork {
   void on_generation_failed(const std::string& reason);
   void show(const proc::SupervisorEvent& event);
   void show_master();
+  void leave_row(proc::WorkerSlot& slot);
 
   proc::ChildSpec worker_spec(const std::shared_ptr<Generation>& generation);
   int be_worker(Generation& generation, proc::ChildContext& context);

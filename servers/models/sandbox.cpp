@@ -1,16 +1,25 @@
 #include "servers/models/sandbox.hpp"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <type_traits>
 
 #include "ipc/base/error.hpp"
+#include "ipc/base/unique_fd.hpp"
 
 namespace procpool::models {
 namespace {
@@ -136,6 +145,14 @@ constexpr int kAllowed[] = {
     SCMP_SYS(uname),
 };
 
+constexpr int kAllowedToSessions[] = {
+    SCMP_SYS(bind),     SCMP_SYS(chmod),  SCMP_SYS(connect),   SCMP_SYS(fchmod),
+    SCMP_SYS(fchmodat), SCMP_SYS(listen), SCMP_SYS(utimensat),
+};
+
+// SOCK_CLOEXEC and SOCK_NONBLOCK are above it: socket(2).
+constexpr scmp_datum_t kSocketType = 0xf;
+
 struct Release {
   void operator()(scmp_filter_ctx filter) const noexcept { ::seccomp_release(filter); }
 };
@@ -146,12 +163,44 @@ void check(int result, const char* operation) {
   if (result < 0) throw Error{operation, "sandbox", -result};
 }
 
-void allow(const Filter& filter, int call) {
-  check(::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 0), "seccomp_rule_add");
+template <typename... Comparisons>
+void allow(const Filter& filter, int call, const Comparisons&... comparisons) {
+  check(::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, sizeof...(comparisons),
+                           comparisons...),
+        "seccomp_rule_add");
 }
 
-void allow(const Filter& filter, int call, const scmp_arg_cmp& argument) {
-  check(::seccomp_rule_add(filter.get(), SCMP_ACT_ALLOW, call, 1, argument), "seccomp_rule_add");
+// libseccomp writes it to a descriptor, and nowhere else.
+std::vector<sock_filter> compiled(const Filter& filter) {
+  const UniqueFd file{::memfd_create("sandbox", MFD_CLOEXEC)};
+  if (!file.valid()) throw_errno("memfd_create", "sandbox");
+  check(::seccomp_export_bpf(filter.get(), file.fd()), "seccomp_export_bpf");
+  const off_t size = ::lseek(file.fd(), 0, SEEK_END);
+  std::vector<sock_filter> program(static_cast<std::size_t>(size) / sizeof(sock_filter));
+  if (::pread(file.fd(), program.data(), static_cast<std::size_t>(size), 0) != size)
+    throw_errno("read", "sandbox");
+  return program;
+}
+
+void load(std::span<const sock_filter> program) {
+  const sock_fprog lent{.len = static_cast<unsigned short>(program.size()),
+                        .filter = const_cast<sock_filter*>(program.data())};
+  if (::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &lent) != 0) throw_errno("seccomp", "sandbox");
+}
+
+// abort(3) signals its own process, and nobody may signal another one. Who that is the other filter
+// cannot know: it is compiled in another process. Both must agree, seccomp(2).
+void allow_signals_to_itself_only() {
+  const auto self = static_cast<std::uint32_t>(::getpid());
+  const std::array<sock_filter, 6> program{{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[0])),  // its lower half
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, self, 1, 0),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  load(program);
 }
 
 }  // namespace
@@ -160,20 +209,38 @@ bool sandbox_is_available() noexcept {
   return kSandboxes && ::prctl(PR_GET_SECCOMP) >= 0;
 }
 
-void enter_sandbox() {
+SandboxFilter::SandboxFilter(SandboxFor whom) {
   const Filter filter{::seccomp_init(SCMP_ACT_TRAP)};
   if (!filter) throw Error{"seccomp_init", "sandbox", ENOMEM};
   // A tree instead of a list of comparisons.
   check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2), "seccomp_attr_set");
   for (const int call : kAllowed) allow(filter, call);
+  if (whom == SandboxFor::session) {
+    for (const int call : kAllowedToSessions) allow(filter, call);
+    for (const int family : {AF_INET, AF_INET6}) {
+      allow(filter, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(family)),
+            SCMP_A1(SCMP_CMP_MASKED_EQ, kSocketType, SOCK_STREAM));
+    }
+  }
   const auto not_executable = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
   allow(filter, SCMP_SYS(mmap), not_executable);
   allow(filter, SCMP_SYS(mprotect), not_executable);
   allow(filter, SCMP_SYS(prlimit64), SCMP_A2(SCMP_CMP_EQ, 0));     // reads a limit
   allow(filter, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, TCGETS));    // isatty(3)
   allow(filter, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, FIONREAD));  // of pipes and sockets
-  allow(filter, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(::getpid())));
-  check(::seccomp_load(filter.get()), "seccomp_load");
+  allow(filter, SCMP_SYS(kill), SCMP_A1(SCMP_CMP_EQ, 0));          // is the owner of a lock alive?
+  allow(filter, SCMP_SYS(tgkill));
+  program_ = compiled(filter);
+}
+
+void SandboxFilter::enter() const {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) throw_errno("prctl", "sandbox");
+  allow_signals_to_itself_only();
+  load(program_);
+}
+
+void enter_sandbox(SandboxFor whom) {
+  SandboxFilter{whom}.enter();
 }
 
 }  // namespace procpool::models

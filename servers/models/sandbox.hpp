@@ -2,7 +2,14 @@
 //
 //   if (sandbox_is_available()) enter_sandbox();         // when all is open that is out of the
 //   usual
+//
+//   const SandboxFilter filter{SandboxFor::session};     // a master, before it forks
+//   filter.enter();                                      // each of its children
 #pragma once
+
+#include <linux/filter.h>
+
+#include <vector>
 
 namespace procpool::models {
 
@@ -27,6 +34,22 @@ bool sandbox_is_available() noexcept;
 // executable memory, signal another process or look into one, run programs, or use any of the
 // system's rarer calls. One that tries is sent SIGSYS, which ends it, and which CrashReport
 // explains. There is no way back. For a process with one thread. Throws Error.
-void enter_sandbox();
+//
+// A session may also open, bind and connect TCP sockets, IPv4 and IPv6, and change the modes and
+// times of files, as FTP wants it.
+enum class SandboxFor { worker, session };
+void enter_sandbox(SandboxFor whom = SandboxFor::worker);
+
+// The same in two steps. To compile the filter takes a millisecond: a master that makes many
+// processes does so once, and they inherit it. A value, never changed.
+class SandboxFilter {
+ public:
+  explicit SandboxFilter(SandboxFor whom);  // throws Error
+
+  void enter() const;  // throws Error
+
+ private:
+  std::vector<sock_filter> program_;
+};
 
 }  // namespace procpool::models

@@ -2,8 +2,11 @@
 
 #include <signal.h>
 
+#include <array>
+#include <cstddef>
 #include <exception>
 #include <utility>
+#include <vector>
 
 #include "ipc/base/deadline.hpp"
 
@@ -35,6 +38,17 @@ int Session::run(const SessionHandler& handler, UniqueFd connection) {
   task_.spawn(serve(handler, net::Stream{loop_, std::move(connection)}));
   while (task_.size() != 0 && !ended_) loop_.run_once(Deadline::never());
   return 0;
+}
+
+int Session::run_when_given(const SessionHandler& handler, ipc::Channel channel) {
+  std::vector<std::byte> client;
+  ipc::Channel::Received received = channel.receive(client);
+  if (received.descriptor_count != 1) return 0;
+  parts_.client.assign(reinterpret_cast<const char*>(client.data()), client.size());
+  constexpr std::array<std::byte, 1> kTaken{};
+  if (channel.try_send(kTaken) != ipc::Channel::SendResult::sent) return 0;
+  channel.close();
+  return run(handler, std::move(received.descriptors[0]));
 }
 
 net::Task<> Session::serve(const SessionHandler& handler, net::Stream stream) {

@@ -20,6 +20,7 @@
 
 #include "ipc/base/loop.hpp"
 #include "ipc/base/unique_fd.hpp"
+#include "ipc/channel.hpp"
 #include "proc/signal_action.hpp"
 #include "proc/signal_source.hpp"
 #include "servers/models/session_board.hpp"
@@ -56,6 +57,10 @@ class Session {
 
   // Until the handler returns, or it is told to end. Returns the exit code.
   int run(const SessionHandler& handler, UniqueFd connection);
+
+  // The same, for one that was forked ahead: blocks until it is sent a connection, and its client's
+  // address as the text, and says so. Returns also when the channel is closed.
+  int run_when_given(const SessionHandler& handler, ipc::Channel channel);
 
   Loop& loop() noexcept { return loop_; }
   spdlog::logger& log() noexcept { return *log_; }  // another one after each USR1

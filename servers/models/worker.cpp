@@ -27,8 +27,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Taken at one wake-up; the rest wakes a sibling, so that no worker swallows a burst alone.
+// Taken at one wake-up, before what else is ready has its turn.
 constexpr std::size_t kTakeAtOnce = 8;
+
+// A worker that has its share of the connections leaves those that are handed over to its siblings
+// for a moment, and for so many more moments as long as none of them takes any.
+constexpr auto kMoment = 1ms;
+constexpr int kMostMoments = 20;
 
 // A shortage of descriptors or memory ends without an event that could be waited for.
 constexpr auto kPauseWhenShort = 100ms;
@@ -84,6 +89,7 @@ Worker::Worker(Parts parts)
               .complain = [this](const std::string& problem) { log().error("{}", problem); }},
           parts_.refusal)},
       acceptor_{parts_.make_acceptor(loop_, *intake_)},
+      take_again_{loop_, [this] { watch_handed_over(); }},
       look_again_{loop_, [this] { look_again(); }},
       try_leaving_{loop_, [this] { send_leaving(); }},
       connections_{[this](std::exception_ptr error) {
@@ -181,24 +187,58 @@ void Worker::obey(int signal_number) {
 // Adding a descriptor to epoll reports what waits there already.
 void Worker::look_again() {
   look_again_.cancel();
-  taking_.reset();
-  taking_ = std::make_unique<Loop::Watch>(loop_, parts_.take.fd(), Interest::read_exclusive,
-                                          [this](const Readiness&) { take_handed_over(); });
+  watch_handed_over();
   accepting_ = !full();
   if (accepting_) acceptor_->open();
+}
+
+// All are woken: each takes its share.
+void Worker::watch_handed_over() {
+  stop_taking();
+  taking_ = std::make_unique<Loop::Watch>(loop_, parts_.take.fd(), Interest::read,
+                                          [this](const Readiness&) { take_handed_over(); });
+}
+
+void Worker::stop_taking() {
+  take_again_.cancel();
+  taking_.reset();
 }
 
 void Worker::pause_for_lack() {
   accepting_ = false;
   acceptor_->close();
-  taking_.reset();
+  stop_taking();
   if (!draining_) look_again_.set(Deadline::in(kPauseWhenShort));
 }
 
 void Worker::take_handed_over() {
+  const std::size_t share = share_of_connections();
   for (std::size_t taken = 0; taken < kTakeAtOnce; ++taken) {
+    if (connections_.size() >= share) {
+      stop_taking();
+      return take_again_.set(Deadline::in(kMoment));
+    }
     if (!take_one()) return;
   }
+}
+
+// How many it may have: somewhat more than the mean of the workers that serve beside it; or
+// whatever comes, if those take none, though some are waiting.
+std::size_t Worker::share_of_connections() {
+  std::size_t workers = 1;
+  std::size_t total = connections_.size();
+  for (const proc::WorkerSlot& sibling : parts_.board.workers) {
+    if (&sibling == &slot() || sibling.state != proc::WorkerState::ready ||
+        sibling.generation != slot().generation)
+      continue;
+    ++workers;
+    total += sibling.connections;
+  }
+  moments_ = total == last_total_ ? moments_ + 1 : 0;
+  last_total_ = total;
+  if (workers == 1 || moments_ > kMostMoments) return connections_.size() + kTakeAtOnce;
+  const std::size_t mean = total / workers;
+  return mean + mean / 8 + 2;
 }
 
 // False: there is none, or no descriptor for it.
@@ -226,7 +266,7 @@ void Worker::start_draining(bool hand_over) {
     draining_ = true;
     patience_ends_ = Deadline::in(parts_.graceful_timeout / 2);
     look_again_.cancel();
-    taking_.reset();
+    stop_taking();
     acceptor_->drain();
     take_rest();
   }

@@ -120,7 +120,10 @@ class Worker {
   void obey(int signal_number);
   void look_again();
   void pause_for_lack();
+  void watch_handed_over();
+  void stop_taking();
   void take_handed_over();
+  std::size_t share_of_connections();
   bool take_one();
   void begin_connection(UniqueFd socket);
   void start_draining(bool hand_over);
@@ -151,6 +154,9 @@ class Worker {
   std::unique_ptr<detail::Acceptor> acceptor_;
   bool accepting_ = false;
   std::unique_ptr<Loop::Watch> taking_;  // also while it is full: they have no other place to go
+  Loop::Timer take_again_;
+  std::size_t last_total_ = 0;  // the connections of all, when it looked last
+  int moments_ = 0;             // for so many it has not changed
   Loop::Timer look_again_;
 
   UniqueFd statm_;  // /proc/self/statm, if there is a limit of memory

@@ -9,7 +9,9 @@ std::unique_ptr<Distributor> make_distributor(AcceptStrategy strategy, Distribut
     case AcceptStrategy::reuseport:
       return make_reuseport_distributor();
     case AcceptStrategy::lock:
-      return make_lock_distributor();
+      return make_mutex_distributor();
+    case AcceptStrategy::file_lock:
+      return make_file_lock_distributor();
     case AcceptStrategy::pass:
       return make_pass_distributor(parts);
   }

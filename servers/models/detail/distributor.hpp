@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "ipc/base/deadline.hpp"
 #include "ipc/base/loop.hpp"
 #include "ipc/base/unique_fd.hpp"
 #include "ipc/channel.hpp"
@@ -51,6 +52,10 @@ class Distributor {
 
   virtual void forget(int /*slot*/) {}  // its worker is gone; it may be said again
 
+  // This process is going to execute another program: the master has no connection in its hands any
+  // more. serve_with() takes that back. False: a worker has not taken what was sent to it.
+  virtual bool let_go(Deadline) { return true; }
+
   virtual void stop() {}  // the listeners are going to be closed
 };
 
@@ -65,7 +70,8 @@ std::unique_ptr<Distributor> make_distributor(AcceptStrategy strategy, Distribut
 // What is behind it, one for each strategy.
 std::unique_ptr<Distributor> make_shared_distributor();
 std::unique_ptr<Distributor> make_reuseport_distributor();
-std::unique_ptr<Distributor> make_lock_distributor();
+std::unique_ptr<Distributor> make_mutex_distributor();
+std::unique_ptr<Distributor> make_file_lock_distributor();
 std::unique_ptr<Distributor> make_pass_distributor(DistributorParts parts);
 
 }  // namespace procpool::models::detail

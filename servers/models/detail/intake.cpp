@@ -53,6 +53,7 @@ void Intake::refuse_some(const net::Listener& listener) {
     }
     ::send(socket->fd(), refusal_.data(), refusal_.size(), MSG_NOSIGNAL);
     ::shutdown(socket->fd(), SHUT_WR);
+    if (uses_.refused) uses_.refused();
   }
   spare_ = open_spare();
 }

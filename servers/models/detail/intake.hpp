@@ -26,6 +26,7 @@ class Intake {
     std::function<std::size_t()> room;    // how many more may begin
     std::function<void()> pause;          // takes nothing for a moment
     std::function<void(const std::string&)> complain;
+    std::function<void()> refused{};  // a client was
   };
 
   Intake(Uses uses, std::string_view refusal);  // sent to those who are refused; may be empty

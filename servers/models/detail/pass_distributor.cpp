@@ -1,6 +1,7 @@
 // AcceptStrategy::pass: the master accepts, and sends each connection to one worker over a channel
 // of that worker's own. Until the worker says that it has it, the master keeps a copy: it goes to
 // another worker if this one dies before. Nothing of a connection is read here.
+#include <poll.h>
 #include <sys/eventfd.h>
 
 #include <algorithm>
@@ -14,6 +15,7 @@
 
 #include "ipc/base/deadline.hpp"
 #include "ipc/base/error.hpp"
+#include "ipc/base/io.hpp"
 #include "servers/models/detail/distributor.hpp"
 
 namespace procpool::models::detail {
@@ -69,11 +71,16 @@ class PassAcceptor final : public Acceptor {
       if (!socket) break;
       sockets.push_back(std::move(*socket));
     }
-    if (sockets.empty()) return;
+    if (sockets.empty()) return leave_if_closed();
     ::eventfd_write(lane_.received.fd(), sockets.size());
     for (UniqueFd& socket : sockets) {
       if (socket.valid()) intake_.begin(std::move(socket));
     }
+  }
+
+  // The master executes another program, which has workers of its own.
+  void leave_if_closed() {
+    if ((wait_ready(lane_.channel.right.fd(), POLLIN, Deadline::now()) & POLLHUP) != 0) close();
   }
 
   Lane& lane_;
@@ -121,6 +128,20 @@ class PassDistributor final : public Distributor {
     ways_.erase(way);
     std::erase(slots_, slot);
     go_on();
+  }
+
+  // What nobody was sent goes to whoever takes it first. A copy that is dropped before the worker
+  // has its own is missed if that worker dies.
+  bool let_go(Deadline deadline) override {
+    serve_with({}, {});
+    for (auto& [slot, way] : ways_) {
+      Lane& lane = way.lane;
+      while (!lane.unreceived.empty()) {
+        if (wait_ready(lane.received.fd(), POLLIN, deadline) == 0) return false;
+        drop_received(lane);
+      }
+    }
+    return waiting_.empty();
   }
 
   void stop() override {

@@ -171,7 +171,11 @@ class Accept : public testing::TestWithParam<AcceptStrategy> {
 };
 
 INSTANTIATE_TEST_SUITE_P(strategies, Accept, testing::ValuesIn(kAcceptStrategies),
-                         [](const auto& tested) { return std::string{name_of(tested.param)}; });
+                         [](const auto& tested) {
+                           std::string name{name_of(tested.param)};
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 // What one victim went through.
 struct Fate {
@@ -382,17 +386,18 @@ TEST_P(Accept, serves_everybody_in_turn_when_the_workers_are_full) {
 
 // From each strategy to each other one, under way.
 TEST(AcceptStrategies, follow_each_other_at_a_reload_and_lose_nothing) {
+  constexpr std::size_t kCount = kAcceptStrategies.size();
   ipc::Shared<std::atomic<std::size_t>> turn;
   Server server{service_with(AcceptStrategy::shared, 2), [&](Service service) {
                   const std::size_t now = ++*turn;
-                  service.accept = kAcceptStrategies[(now / 4 + now) % 4];
+                  service.accept = kAcceptStrategies[(now / kCount + now) % kCount];
                   service.workers = 2 + static_cast<unsigned>(now % 3);
                   return service;
                 }};
   Visitors visitors{{server.address()}, 4};
   Client idle{server.address()};
   ASSERT_TRUE(idle.ask());
-  for (std::size_t reload = 1; reload <= 12; ++reload) {
+  for (std::size_t reload = 1; reload <= 15; ++reload) {
     server.signal(SIGHUP);
     ASSERT_TRUE(server.logs("reloaded: generation " + std::to_string(reload + 1)));
     ASSERT_TRUE(visitors.await_answers(20)) << server.log_text();

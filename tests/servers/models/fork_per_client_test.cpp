@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <functional>
@@ -144,6 +145,108 @@ TEST(ForkPerClient, shows_its_sessions_while_they_live) {
   EXPECT_EQ(sessions[0].doing, "hello");
   client.reset();
   EXPECT_TRUE(server.has_sessions(0));
+}
+
+std::vector<pid_t> children_of(const SessionServer& server) {
+  std::vector<pid_t> pids;
+  for (const test::Child& child : test::list_children(server.pid())) {
+    if (child.state != 'Z') pids.push_back(child.pid);
+  }
+  return pids;
+}
+
+// Those that have no client, as soon as there are so many.
+std::vector<pid_t> await_spares(const SessionServer& server, std::size_t number) {
+  std::vector<pid_t> pids;
+  EXPECT_TRUE(eventually([&] {
+    pids = children_of(server);
+    for (const SessionView& session : sessions_of(server.board())) std::erase(pids, session.pid);
+    return pids.size() == number;
+  }));
+  return pids;
+}
+
+TEST(ForkPerClient, hands_clients_to_sessions_that_were_forked_ahead) {
+  const SessionServer server{{.spare_sessions = 3}};
+  server.address();
+  const auto spares = await_spares(server, 3);
+  EXPECT_TRUE(sessions_of(server.board()).empty());
+  std::set<std::optional<pid_t>> pids;
+  std::vector<Client> clients;
+  for (int i = 0; i < 20; ++i) pids.insert(clients.emplace_back(server.address()).ask());
+  EXPECT_EQ(pids.size(), 20U);
+  for (const pid_t spare : spares) EXPECT_TRUE(pids.contains(spare));
+  EXPECT_EQ(sessions_of(server.board()).size(), 20U);
+  EXPECT_EQ(sessions_of(server.board())[0].client, "127.0.0.1");
+  EXPECT_EQ(server.board().served, 20U);
+  await_spares(server, 3);
+  clients.clear();
+  EXPECT_TRUE(server.has_sessions(0));
+  await_spares(server, 3);
+}
+
+TEST(ForkPerClient, counts_those_that_were_forked_ahead_when_they_have_a_client) {
+  const SessionServer server{{.max_sessions = 1, .spare_sessions = 2}};
+  Client first{server.address()};
+  EXPECT_TRUE(first.ask());
+  Client second{server.address()};
+  EXPECT_EQ(second.receive(), 1);
+}
+
+TEST(ForkPerClient, loses_no_client_to_a_session_that_is_killed_before_it_has_him) {
+  const SessionServer server{{.spare_sessions = 1}};
+  const net::Address address = server.address();
+  for (int i = 0; i < 5; ++i) {
+    const pid_t spare = await_spares(server, 1).at(0);
+    ::kill(spare, SIGSTOP);
+    std::optional<Client> client{address};
+    client->send("who\n");
+    ASSERT_TRUE(server.has_sessions(1));
+    ::kill(spare, SIGKILL);
+    const auto answer = client->receive();
+    ASSERT_TRUE(answer) << server.log_text();
+    EXPECT_NE(*answer, spare);
+    client.reset();
+    ASSERT_TRUE(server.has_sessions(0));
+  }
+}
+
+TEST(ForkPerClient, forks_another_one_ahead_for_one_that_was_killed) {
+  const SessionServer server{{.spare_sessions = 2}};
+  server.address();
+  for (const pid_t spare : await_spares(server, 2)) ::kill(spare, SIGKILL);
+  EXPECT_TRUE(server.logs("which had no client yet"));
+  EXPECT_TRUE(Client{server.address()}.ask());
+  await_spares(server, 2);
+}
+
+TEST(ForkPerClient, forks_others_ahead_for_a_new_configuration) {
+  SessionServer server{{.spare_sessions = 3}, [](SessionService service) {
+                         service.spare_sessions = 1;
+                         return service;
+                       }};
+  Client client{server.address()};
+  const auto pid = client.ask();
+  const auto before = await_spares(server, 3);
+  server.signal(SIGHUP);
+  ASSERT_TRUE(server.logs("reloaded"));
+  const auto after = await_spares(server, 1);
+  EXPECT_EQ(std::ranges::count(before, after.at(0)), 0);
+  EXPECT_EQ(client.ask(), pid);
+  server.signal(SIGWINCH);
+  EXPECT_EQ(client.receive(), 0);
+  await_spares(server, 0);
+  server.signal(SIGTERM);
+  EXPECT_EQ(server.wait(), exited(0));
+}
+
+TEST(ForkPerClient, takes_those_that_wait_along_when_it_is_killed) {
+  SessionServer server{{.spare_sessions = 3}};
+  server.address();
+  await_spares(server, 3);
+  server.signal(SIGKILL);
+  server.wait();
+  EXPECT_TRUE(test::await_no_children());
 }
 
 TEST(ForkPerClient, refuses_who_is_one_too_many_and_makes_no_process_for_him) {

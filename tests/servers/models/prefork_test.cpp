@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <stdexcept>
@@ -71,6 +72,30 @@ TEST(Prefork, hands_hundreds_of_connections_over) {
   }
   server.signal(SIGHUP);
   for (Client& client : clients) ASSERT_TRUE(is_taken_over_from(old, client));
+}
+
+TEST(Prefork, spreads_what_it_hands_over_among_the_next_generation) {
+  Server server{{.workers = 4}};
+  std::set<pid_t> old;
+  std::vector<Client> clients;
+  for (int i = 0; i < 200; ++i) {
+    const auto pid = clients.emplace_back(server.address()).ask();
+    ASSERT_TRUE(pid);
+    old.insert(*pid);
+  }
+  for (int reload = 0; reload < 3; ++reload) {
+    server.signal(SIGHUP);
+    std::map<pid_t, int> now;
+    for (Client& client : clients) {
+      ASSERT_TRUE(is_taken_over_from(old, client));
+      ++now[client.ask().value_or(0)];
+    }
+    old.clear();
+    for (const auto& [pid, connections] : now) {
+      EXPECT_LE(connections, 65) << "of " << now.size() << " workers";  // 1.3 times the mean
+      old.insert(pid);
+    }
+  }
 }
 
 TEST(Prefork, closes_idle_connections_when_nobody_will_take_them) {

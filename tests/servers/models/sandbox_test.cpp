@@ -1,6 +1,7 @@
 // What a worker in its sandbox can do, and what becomes of one that tries more.
 #include "servers/models/sandbox.hpp"
 
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -23,6 +24,8 @@
 #include <gtest/gtest.h>
 
 #include "ipc/base/io.hpp"
+#include "ipc/mutex.hpp"
+#include "ipc/shared.hpp"
 #include "servers/models/crash_report.hpp"
 #include "servers/models/error_log.hpp"
 #include "servers/net/listener.hpp"
@@ -82,6 +85,72 @@ TEST_F(Sandbox, ends_whoever_leaves_it) {
     }};
     EXPECT_EQ(child.wait(), killed_by(SIGSYS)) << what;
   }
+}
+
+TEST_F(Sandbox, of_a_session_ends_whoever_leaves_it) {
+  char* const no_arguments[] = {nullptr};
+  const std::pair<const char*, std::function<void()>> attempts[] = {
+      {"trace", trace},
+      {"make a socket of another family", [] { ::socket(AF_UNIX, SOCK_STREAM, 0); }},
+      {"make a raw one", [] { ::socket(AF_INET, SOCK_RAW, IPPROTO_TCP); }},
+      {"make one for datagrams", [] { ::socket(AF_INET6, SOCK_DGRAM, 0); }},
+      {"fork",
+       [] {
+         if (::fork() == 0) ::_exit(0);
+       }},
+      {"run a program", [&] { ::execve("/bin/true", no_arguments, no_arguments); }},
+      {"signal another process", [] { ::kill(::getppid(), SIGCONT); }},
+      {"give a file away", [] { std::ignore = ::chown("/", 0, 0); }},
+  };
+  for (const auto& [what, attempt] : attempts) {
+    Forked child{[&attempt = attempt] {
+      enter_sandbox(SandboxFor::session);
+      attempt();
+    }};
+    EXPECT_EQ(child.wait(), killed_by(SIGSYS)) << what;
+  }
+}
+
+TEST_F(Sandbox, lets_a_lock_of_the_dead_be_taken_over) {
+  const ipc::Shared<ipc::Mutex> mutex;
+  Forked owner{[&] { mutex->lock(); }};
+  EXPECT_EQ(owner.wait(), exited(0));
+  Forked child{[&] {
+    enter_sandbox();
+    mutex->lock();
+    EXPECT_TRUE(mutex->took_over());
+    mutex->unlock();
+  }};
+  EXPECT_EQ(child.wait(), exited(0));
+}
+
+TEST_F(Sandbox, is_compiled_once_for_many) {
+  const SandboxFilter filter{SandboxFor::worker};
+  for (int i = 0; i < 2; ++i) {
+    Forked leaving{[&] {
+      filter.enter();
+      ::syscall(SYS_tgkill, ::getppid(), ::getppid(), 0);
+    }};
+    EXPECT_EQ(leaving.wait(), killed_by(SIGSYS));
+    Forked aborting{[&] {
+      filter.enter();
+      std::abort();
+    }};
+    EXPECT_EQ(aborting.wait(), killed_by(SIGABRT));
+  }
+}
+
+TEST_F(Sandbox, of_a_session_lets_it_connect_and_listen) {
+  Forked child{[] {
+    enter_sandbox(SandboxFor::session);
+    for (const char* address : {"127.0.0.1:0", "[::1]:0"}) {
+      net::Listener listener = net::Listener::open(net::Address::parse(address));
+      const Client client{listener.address()};
+      EXPECT_TRUE(
+          eventually([&] { return std::holds_alternative<UniqueFd>(listener.try_accept()); }));
+    }
+  }};
+  EXPECT_EQ(child.wait(), exited(0));
 }
 
 TEST_F(Sandbox, lets_files_and_connections_be_used) {
