@@ -1,14 +1,8 @@
 // procpool-httpd: serves files over HTTP with a master and pre-forked workers.
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <ctime>
-#include <exception>
-#include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -19,32 +13,26 @@
 #include <vector>
 
 #include "ipc/base/error.hpp"
-#include "proc/activation.hpp"
 #include "proc/cpu_count.hpp"
-#include "proc/daemon.hpp"
-#include "proc/notifier.hpp"
-#include "proc/pid_file.hpp"
 #include "servers/http/built_in_site.hpp"
 #include "servers/http/cgi_runner.hpp"
 #include "servers/http/cgi_site.hpp"
-#include "servers/http/control.hpp"
 #include "servers/http/file_site.hpp"
 #include "servers/http/options.hpp"
 #include "servers/http/protocol.hpp"
-#include "servers/http/reload_record.hpp"
 #include "servers/http/site_map.hpp"
 #include "servers/models/error_log.hpp"
-#include "servers/models/inheritance.hpp"
 #include "servers/models/log_file.hpp"
 #include "servers/models/password.hpp"
 #include "servers/models/prefork.hpp"
+#include "servers/program/command_line.hpp"
+#include "servers/program/serve.hpp"
 
 namespace {
 
 using namespace procpool;
 
-constexpr int kExitFailed = 1;
-constexpr int kExitBadUsage = 2;
+constexpr auto kProgram = "procpool-httpd";
 
 constexpr auto kSystemMimeTypes = "/etc/mime.types";
 
@@ -139,7 +127,7 @@ models::Service make_service(const http::Options& options) {
     return make_handler(worker, options);
   };
   service.make_logger = [path = options.error_log] {
-    return models::make_error_log("procpool-httpd", path);
+    return models::make_error_log(kProgram, path);
   };
   service.open_crash_log = [path = options.error_log] { return models::open_error_log(path); };
   service.prepare_logs = [options, owner = service.run_as] {
@@ -158,228 +146,44 @@ void announce(const std::vector<net::Address>& addresses) {
   }
 }
 
-// Connections are limited by max-connections, so the soft limit need not be another, smaller one.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) < 0) throw_errno("getrlimit");
-  limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) < 0) throw_errno("setrlimit");
-}
-
-// Started without them, the next descriptor to be opened would be 0, 1 or 2: a log would be written
-// into a client's connection.
-void open_missing_standard_descriptors() {
-  for (;;) {
-    const int fd = ::open("/dev/null", O_RDWR);
-    if (fd < 0) throw_errno("open", "/dev/null");
-    if (fd > STDERR_FILENO) {
-      ::close(fd);
-      return;
-    }
-  }
-}
-
-int tell(const http::ControlResult& result) {
-  (result.exit_code == 0 ? std::cout : std::cerr) << result.text << std::endl;
-  return result.exit_code;
-}
-
-// What this process was started with, by whomever: taken before anything else is done.
-struct Start {
-  std::vector<std::string> argv;
-  std::vector<std::string> environment;  // for a successor
-  std::optional<models::Predecessor> predecessor;
-  std::vector<proc::ActivatedDescriptor> activated;
-  proc::Notifier manager;
-};
-
-// Without what is meant for this process alone.
-std::vector<std::string> environment_for_successor() {
-  constexpr std::array kOwn{"LISTEN_", "WATCHDOG_PID=", "PROCPOOL_SUCCEEDS="};
-  std::vector<std::string> environment;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view text{*entry};
-    if (std::ranges::none_of(kOwn, [&](const char* own) { return text.starts_with(own); }))
-      environment.emplace_back(text);
-  }
-  return environment;
-}
-
-Start take_start(int argc, char** argv) {
-  Start start{.argv = {argv, argv + argc},
-              .environment = environment_for_successor(),
-              .predecessor = models::Predecessor::of_this_process(),
-              .activated = proc::take_activated_descriptors(),
-              .manager = proc::Notifier::from_environment()};
-  return start;
-}
-
-models::Inheritance inherit(Start& start, const models::Service& service) {
-  if (start.predecessor) return start.predecessor->take();
-  models::Inheritance all;
-  for (proc::ActivatedDescriptor& passed : start.activated) {
-    auto listener = net::Listener::adopt(std::move(passed.fd));
-    const net::Address address = listener.address();
-    if (std::ranges::find(service.listen, address) == service.listen.end()) {
-      throw http::OptionsError{"listen", address.text(),
-                               "is a socket that was passed to this program, which \"listen\" does "
-                               "not name"};
-    }
-    all.sockets.push_back({address, std::move(listener)});
-  }
-  return all;
-}
-
-// The files that tell which process serves, and what it did. There is one of each.
-class Presence {
- public:
-  // A successor has them when it serves.
-  Presence(std::string path, UniqueFd inherited, bool succeeds)
-      : path_{std::move(path)}, inherited_{std::move(inherited)} {
-    if (!succeeds) begin();
-  }
-
-  void begin() {
-    if (path_.empty() || file_) return;
-    if (inherited_.valid()) {
-      file_.emplace(path_, std::move(inherited_));
-    } else {
-      file_.emplace(path_);
-    }
-    record_.emplace(path_);
-  }
-  int fd() const { return file_ ? file_->fd() : -1; }
-  void begin_change() {
-    if (record_) record_->begin();
-  }
-  void finish_change(const std::string& problem) {
-    if (record_) record_->finish(problem);
-  }
-  void leave() {
-    if (!file_) return;
-    record_->leave();
-    file_->leave();
-  }
-  // The lock has stayed here, or comes back; a file that cannot be written (full disk) stops
-  // nobody.
-  void stay(const std::string& problem) {
-    if (!file_) return;
-    try {
-      file_->hold();
-    } catch (const std::exception& error) {
-      std::cerr << "procpool-httpd: " << error.what() << std::endl;
-    }
-    record_->finish(problem);
-  }
-
- private:
-  std::string path_;
-  UniqueFd inherited_;
-  std::optional<proc::PidFile> file_;
-  std::optional<http::ReloadRecord> record_;
-};
-
-int serve(Start& start, const http::CommandLine& command_line, const http::Options& options,
-          models::Service service, const std::function<void()>& on_ready) {
-  models::Inheritance inheritance = inherit(start, service);
-  Presence presence{options.pid_file, std::move(inheritance.pid_file),
-                    start.predecessor.has_value()};
-  raise_descriptor_limit();
-  models::Hooks<models::Service> hooks;
-  hooks.reload = [&] {
-    presence.begin_change();
-    return make_service(http::load_options(command_line));
-  };
-  hooks.on_serving = [&](const std::vector<net::Address>& addresses) {
-    presence.begin();
-    announce(addresses);
-    on_ready();
-  };
-  hooks.on_reloaded = [&](const std::string& problem) { presence.finish_change(problem); };
-  hooks.upgrade = [&] {
-    presence.begin_change();
-    return models::NextProgram{start.argv, start.environment, presence.fd()};
-  };
-  hooks.on_upgraded = [&](const std::string& problem) {
-    problem.empty() ? presence.leave() : presence.stay(problem);
-  };
-  hooks.manager = start.manager;
-  models::Prefork master{std::move(service), std::move(hooks), std::move(inheritance),
-                         start.predecessor ? &*start.predecessor : nullptr};
-  return master.run();
-}
-
-int serve_as_daemon(Start& start, const http::CommandLine& command_line,
-                    const http::Options& options, models::Service service) {
-  if (options.error_log == "-")
-    throw http::OptionsError{"option", "--daemon", "needs --error-log FILE: it has no terminal"};
-  std::vector<int> keep;
-  keep.reserve(start.activated.size());
-  for (const proc::ActivatedDescriptor& passed : start.activated) keep.push_back(passed.fd.fd());
-  const proc::DaemonStart result = proc::daemonize(
-      {.name = "procpool-httpd",
-       .working_directory = std::filesystem::current_path(),
-       .log = options.error_log,
-       .keep = std::move(keep)},
-      [&](proc::Daemon& daemon) {
-        return serve(start, command_line, options, std::move(service), [&] { daemon.ready(); });
-      });
-  if (!result.message.empty()) std::cerr << "procpool-httpd: " << result.message << std::endl;
-  return result.exit_code;
-}
-
-int run(Start& start, const http::CommandLine& command_line) {
+int run(program::Start& start, const http::CommandLine& command_line) {
   using Action = http::CommandLine::Action;
-  if (command_line.action == Action::status) return tell(http::server_status(command_line.text));
-  if (command_line.action == Action::reload) return tell(http::reload_server(command_line.text));
-  if (command_line.action == Action::upgrade) return tell(http::upgrade_server(command_line.text));
-  if (command_line.action == Action::stop) return tell(http::stop_server(command_line.text));
-  if (command_line.action == Action::show) {
-    std::cout << command_line.text << std::flush;
-    return 0;
-  }
-  if (command_line.action == Action::hash_password) {
+  if (program::is_common(command_line.action)) return program::run_common(command_line);
+  if (command_line.action == Action::own) {
     std::string password;
     if (!std::getline(std::cin, password)) throw Error{"read", "standard input", "no password"};
-    std::cout << command_line.text << ":" << models::hash_password(password) << std::endl;
+    std::cout << command_line.hash_password_for << ":" << models::hash_password(password)
+              << std::endl;
     return 0;
   }
-  const http::Options options = http::load_options(command_line);
+  const auto first = program::to_begin_with(command_line, start);
+  const http::Options options = http::load_options(first);
   models::Service service = make_service(options);
   if (command_line.action == Action::check) {
     std::cout << "the configuration is good" << std::endl;
     return 0;
   }
+  const auto serve = [&](const std::function<void()>& on_ready) {
+    return program::serve(
+        start,
+        program::Task<models::Service>{
+            .pid_file = options.pid_file,
+            .command_line = first,
+            .service = std::move(service),
+            .reload = [&] { return make_service(http::load_options(command_line)); },
+            .announce = announce},
+        [](auto... parts) { return models::Prefork{std::move(parts)...}.run(); }, on_ready);
+  };
   // A successor is in the background already.
   if (command_line.daemon && !start.predecessor)
-    return serve_as_daemon(start, command_line, options, std::move(service));
-  return serve(start, command_line, options, std::move(service), [] {});
-}
-
-int run(Start& start) {
-  std::vector<const char*> argv;
-  argv.reserve(start.argv.size());
-  for (const std::string& argument : start.argv) argv.push_back(argument.c_str());
-  try {
-    return run(start, http::parse_command_line(static_cast<int>(argv.size()), argv.data()));
-  } catch (const std::exception& error) {
-    if (start.predecessor) start.predecessor->decline(error.what());
-    throw;
-  }
+    return program::serve_as_daemon(kProgram, options.error_log, start, serve);
+  return serve([] {});
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    open_missing_standard_descriptors();
-    Start start = take_start(argc, argv);
-    return run(start);
-  } catch (const http::OptionsError& error) {
-    std::cerr << "procpool-httpd: " << error.what() << '\n';
-    return kExitBadUsage;
-  } catch (const std::exception& error) {
-    std::cerr << "procpool-httpd: " << error.what() << '\n';
-    return kExitFailed;
-  }
+  return program::run_program(kProgram, argc, argv, [&](program::Start& start) {
+    return run(start, http::parse_command_line(argc, argv));
+  });
 }

@@ -1,62 +1,41 @@
 #include "servers/http/options.hpp"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <iterator>
 #include <map>
 #include <optional>
 #include <set>
 #include <tuple>
 
-#include <CLI/CLI.hpp>
-
-#include "ipc/base/io.hpp"
-#include "ipc/base/unique_fd.hpp"
-#include "proc/process.hpp"
 #include "servers/http/detail/grammar.hpp"
-#include "servers/http/detail/nearest_name.hpp"
-#include "servers/http/detail/toml.hpp"
 #include "servers/http/site_map.hpp"
 #include "servers/http/target.hpp"
 #include "servers/models/sandbox.hpp"
-#include "servers/net/address.hpp"
+#include "servers/program/check_folder.hpp"
+#include "servers/program/detail/command_line_parser.hpp"
+#include "servers/program/detail/settings_file.hpp"
 
 namespace procpool::http {
+
+using program::apply_flag;
+using program::check_folder;
+using program::Kind;
+using program::refuse;
+using program::set_addresses;
+using program::set_duration;
+using program::set_named;
+using program::set_number;
+using program::set_size;
+using program::set_text;
+using program::set_toggle;
+using program::Setting;
+using program::Values;
+using program::detail::append_names;
+using program::detail::CommandLineParser;
+using program::detail::SettingsFile;
+
 namespace {
-
-using Values = std::vector<std::string>;
-
-// What a key of the file may hold. A flag is always text.
-enum class Kind { text, texts, integer, integer_or_text, duration, toggle };
-
-// One setting: how it is called, and how a value becomes a member of its target. `set` returns the
-// reason why not; empty: done. Only `texts` means more than one value;
-// of all others the last one counts.
-template <typename Target>
-struct Setting {
-  const char* key;
-  const char* placeholder;
-  const char* help;
-  Kind kind;
-  std::string (*set)(Target&, const Values&);
-};
-
-template <auto member, typename Target>
-std::string set_text(Target& target, const Values& values) {
-  target.*member = values.back();
-  return {};
-}
-
-template <auto member, typename Target>
-std::string set_toggle(Target& target, const Values& values) {
-  const std::string& value = values.back();
-  if (value != "on" && value != "off") return "must be on or off, not \"" + value + "\"";
-  target.*member = value == "on";
-  return {};
-}
 
 bool is_field_value(std::string_view text) noexcept {
   return !text.empty() && trim(text) == text &&
@@ -152,17 +131,6 @@ std::string set_realm(SiteSettings& site, const Values& values) {
   return {};
 }
 
-std::string set_listen(Options& options, const Values& values) {
-  if (values.empty()) return "needs one address at least";
-  try {
-    for (const std::string& address : values) net::Address::parse(address);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  options.listen = values;
-  return {};
-}
-
 std::string set_status(Options& options, const Values& values) {
   const std::string& path = values.back();
   std::string resolved{"/"};
@@ -181,30 +149,12 @@ std::string set_status_from(Options& options, const Values& values) {
   return {};
 }
 
-template <typename Number>
-std::string parse_number(std::string_view text, Number low, Number high, Number& result) {
-  const char* const end = text.data() + text.size();
-  Number number{};
-  const auto parsed = std::from_chars(text.data(), end, number);
-  if (parsed.ec == std::errc{} && parsed.ptr == end && number >= low && number <= high) {
-    result = number;
-    return {};
-  }
-  return "must be a whole number from " + std::to_string(low) + " to " + std::to_string(high) +
-         ", not \"" + std::string{text} + "\"";
-}
-
-template <auto member, auto low, auto high>
-std::string set_number(Options& options, const Values& values) {
-  return parse_number(values.back(), low, high, options.*member);
-}
-
 std::string set_workers(Options& options, const Values& values) {
   if (values.back() == "auto") {
     options.workers = 0;
     return {};
   }
-  return parse_number(values.back(), 1u, Options::kMaxWorkers, options.workers);
+  return set_number<&Options::workers, 1, Options::kMaxWorkers>(options, values);
 }
 
 std::string set_cpu_affinity(Options& options, const Values& values) {
@@ -221,37 +171,8 @@ std::string set_cpu_affinity(Options& options, const Values& values) {
   return {};
 }
 
-// One of `all` by its name_of(); `names` is for people.
-template <auto member, const auto& all, const auto& names>
-std::string set_named(Options& options, const Values& values) {
-  const auto named = std::find_if(all.begin(), all.end(),
-                                  [&](auto value) { return name_of(value) == values.back(); });
-  if (named == all.end())
-    return std::string{"must be "} + names + ", not \"" + values.back() + "\"";
-  options.*member = *named;
-  return {};
-}
-
-constexpr char kAcceptNames[] = "shared, reuseport, lock or pass";
+constexpr char kAcceptNames[] = "shared, reuseport, lock, file-lock or pass";
 constexpr char kFormatNames[] = "common, combined or json";
-
-template <auto member>
-std::string set_duration(Options& options, const Values& values) {
-  constexpr double kShortest = 0.001;
-  constexpr double kLongest = 86'400;
-  const std::string& text = values.back();
-  const char* const end = text.data() + text.size();
-  double number = 0;
-  const auto parsed = std::from_chars(text.data(), end, number, std::chars_format::fixed);
-  const std::string_view unit{parsed.ptr, static_cast<std::size_t>(end - parsed.ptr)};
-  const double seconds = unit == "ms" ? number / 1000 : number;
-  const bool known_unit = unit.empty() || unit == "s" || unit == "ms";
-  if (parsed.ec != std::errc{} || !known_unit || !(seconds >= kShortest && seconds <= kLongest)) {
-    return "must be a time from 1ms to 86400s, as 2.5, \"30s\" or \"500ms\", not \"" + text + "\"";
-  }
-  options.*member = std::chrono::milliseconds{std::llround(seconds * 1000)};
-  return {};
-}
 
 std::string set_timeout(Options& options, const Values& values) {
   if (values.back() != "off") return set_duration<&Options::timeout>(options, values);
@@ -259,35 +180,20 @@ std::string set_timeout(Options& options, const Values& values) {
   return {};
 }
 
-template <auto member>
-std::string set_size(Options& options, const Values& values) {
-  constexpr std::uint64_t kLargest = std::uint64_t{1} << 50;
-  const std::string& text = values.back();
-  const char* const end = text.data() + text.size();
-  std::uint64_t number = 0;
-  const auto parsed = std::from_chars(text.data(), end, number);
-  const std::string_view unit{parsed.ptr, static_cast<std::size_t>(end - parsed.ptr)};
-  const auto shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
-  if (parsed.ec != std::errc{} || shift < 0 || number > kLargest >> shift)
-    return "must be a number of bytes, as 1048576, \"1024K\" or \"1M\", not \"" + text + "\"";
-  options.*member = number << shift;
-  return {};
-}
-
 constexpr Setting<Options> kSettings[] = {
     {"workers", "N|auto", "worker processes; auto (default): one for each usable CPU",
      Kind::integer_or_text, set_workers},
     {"min-workers", "N", "as few when there is little to do (as --workers)", Kind::integer,
-     set_number<&Options::min_workers, 1u, Options::kMaxWorkers>},
+     set_number<&Options::min_workers, 1, Options::kMaxWorkers>},
     {"max-workers", "N", "as many when there is much to do (as --workers)", Kind::integer,
-     set_number<&Options::max_workers, 1u, Options::kMaxWorkers>},
+     set_number<&Options::max_workers, 1, Options::kMaxWorkers>},
     {"cpu-affinity", "auto|off|LIST", "run each worker on one of these CPUs, as 0,2-3 (off)",
      Kind::integer_or_text, set_cpu_affinity},
-    {"accept", "shared|reuseport|lock|pass", "how workers come by connections (shared)", Kind::text,
-     set_named<&Options::accept, models::kAcceptStrategies, kAcceptNames>},
+    {"accept", "shared|reuseport|lock|file-lock|pass", "how workers come by connections (shared)",
+     Kind::text, set_named<&Options::accept, models::kAcceptStrategies, kAcceptNames>},
     {"listen", "ADDR:PORT",
      "where to listen (127.0.0.1:8080), also [ADDR6]:PORT, unix:PATH; repeatable", Kind::texts,
-     set_listen},
+     set_addresses<&Options::listen>},
     {"status", "PATH|off", "show the server at PATH/status, PATH/status.json, PATH/metrics (off)",
      Kind::text, set_status},
     {"status-from", "loopback|all", "who may see that, and /status of the built-in site (loopback)",
@@ -315,9 +221,9 @@ constexpr Setting<Options> kSettings[] = {
     {"timeout", "TIME|off", "abort and replace a worker that hangs for so long (60s)",
      Kind::duration, set_timeout},
     {"max-requests", "N", "replace a worker after so many requests; 0 (default): never",
-     Kind::integer, set_number<&Options::max_requests, std::uint64_t{0}, std::uint64_t{1} << 40>},
+     Kind::integer, set_number<&Options::max_requests, 0, std::uint64_t{1} << 40>},
     {"max-requests-jitter", "N", "and up to so many more, at random (0)", Kind::integer,
-     set_number<&Options::max_requests_jitter, std::uint64_t{0}, std::uint64_t{1} << 40>},
+     set_number<&Options::max_requests_jitter, 0, std::uint64_t{1} << 40>},
     {"max-rss", "SIZE", "replace a worker that occupies more memory; 0 (default): never",
      Kind::integer_or_text, set_size<&Options::max_rss>},
     {"max-rss-hard", "SIZE", "end a worker that occupies more, with its connections (0)",
@@ -325,11 +231,11 @@ constexpr Setting<Options> kSettings[] = {
     {"cgi-timeout", "TIME", "how long a CGI program may write nothing (30s)", Kind::duration,
      set_duration<&Options::cgi_timeout>},
     {"cgi-programs", "N", "CGI programs that run at once in each worker (16)", Kind::integer,
-     set_number<&Options::cgi_programs, 1u, 10'000u>},
+     set_number<&Options::cgi_programs, 1, 10'000>},
     {"max-body", "BYTES", "the largest body of a request (1048576)", Kind::integer,
-     set_number<&Options::max_body, std::uint64_t{0}, std::uint64_t{1} << 40>},
+     set_number<&Options::max_body, 0, std::uint64_t{1} << 40>},
     {"max-connections", "N", "connections open at once in each worker (4096)", Kind::integer,
-     set_number<&Options::max_connections, 1u, 1'000'000u>},
+     set_number<&Options::max_connections, 1, 1'000'000>},
 };
 
 // Of all files, of a host, or of a path.
@@ -360,151 +266,36 @@ constexpr Setting<SiteSettings> kSiteSettings[] = {
     {"realm", "TEXT", "what they are asked for (procpool)", Kind::text, set_realm},
 };
 
-template <typename Target, std::size_t size>
-const Setting<Target>* find_setting(const Setting<Target> (&all)[size],
-                                    std::string_view key) noexcept {
-  const auto found =
-      std::find_if(std::begin(all), std::end(all),
-                   [&](const Setting<Target>& setting) { return key == setting.key; });
-  return found == std::end(all) ? nullptr : found;
-}
-
-// --- the file ---
-
-const char* expectation(Kind kind) noexcept {
-  switch (kind) {
-    case Kind::text:
-      return "must be a string";
-    case Kind::texts:
-      return "must be an array of strings";
-    case Kind::integer:
-      return "must be an integer";
-    case Kind::integer_or_text:
-      return "must be an integer or a string";
-    case Kind::duration:
-      return "must be a number of seconds or a string";
-    case Kind::toggle:
-      return "must be true or false";
-  }
-  return "";
-}
-
-std::optional<Values> strings_of(const toml::array& array) {
-  Values values;
-  for (const toml::node& element : array) {
-    if (!element.is_string()) return std::nullopt;
-    values.push_back(element.as_string()->get());
-  }
-  return values;
-}
-
-// The node's values as a flag would have them; nullopt when it is not of this kind.
-std::optional<Values> values_of(const toml::node& node, Kind kind) {
-  const bool numeric = kind != Kind::text && kind != Kind::texts && kind != Kind::toggle;
-  switch (node.type()) {
-    case toml::node_type::string:
-      if (kind == Kind::integer || kind == Kind::texts) return std::nullopt;
-      return Values{node.as_string()->get()};
-    case toml::node_type::integer:
-      if (!numeric) return std::nullopt;
-      return Values{std::to_string(node.as_integer()->get())};
-    case toml::node_type::floating_point:
-      if (kind != Kind::duration) return std::nullopt;
-      return Values{std::to_string(node.as_floating_point()->get())};
-    case toml::node_type::boolean:
-      if (kind != Kind::toggle) return std::nullopt;
-      return Values{node.as_boolean()->get() ? "on" : "off"};
-    case toml::node_type::array:
-      return kind == Kind::texts ? strings_of(*node.as_array()) : std::nullopt;
-    default:
-      return std::nullopt;
-  }
-}
-
-std::string place(const std::string& path, const toml::source_region& source) {
-  return path + ":" + std::to_string(source.begin.line) + ":" + std::to_string(source.begin.column);
-}
-
-toml::table parse_file(const std::string& path) {
-  try {
-    return toml::parse(read_file(path), path);
-  } catch (const toml::parse_error& error) {
-    throw OptionsError{place(path, error.source()), "", error.description()};
-  } catch (const Error& error) {
-    throw OptionsError{error};
-  }
-}
-
 // Lays one file over options.
 class FileReader {
  public:
-  explicit FileReader(const std::string& path) : path_{path}, file_{parse_file(path)} {}
+  FileReader(const std::string& path, const std::optional<std::string>& text) : file_{path, text} {}
 
   Origins read(Options& options, const CommandLine& command_line) {
-    for (const auto& [key, node] : file_) {
+    for (const auto& [key, node] : file_.top()) {
       if (key == "host" || key == "path") continue;
-      if (!take(kSettings, options, key, node, "") &&
-          !take(kSiteSettings, options.site, key, node, ""))
+      if (!file_.take(kSettings, options, key, node) &&
+          !file_.take(kSiteSettings, options.site, key, node))
         refuse_unknown(key, {"host", "path"}, true);
     }
     apply(command_line, options);
-    for_each_table(file_, "path", [&](const toml::table& table, const std::string& prefix) {
-      options.paths.push_back(read_path(table, options.site, prefix));
-    });
-    for_each_table(file_, "host", [&](const toml::table& table, const std::string& prefix) {
-      options.hosts.push_back(read_host(table, options.site, prefix));
-    });
-    return std::move(origins_);
+    file_.for_each_table(file_.top(), "path",
+                         [&](const toml::table& table, const std::string& prefix) {
+                           options.paths.push_back(read_path(table, options.site, prefix));
+                         });
+    file_.for_each_table(file_.top(), "host",
+                         [&](const toml::table& table, const std::string& prefix) {
+                           options.hosts.push_back(read_host(table, options.site, prefix));
+                         });
+    return file_.take_origins();
   }
 
  private:
-  // `where` is the key or its value, whichever is wrong.
-  template <typename Where>
-  [[noreturn]] void refuse(const Where& where, std::string_view key,
-                           std::string_view reason) const {
-    throw OptionsError{place(path_, where.source()), key, reason};
-  }
-
-  // With the one that may be meant: of the settings, or one of `others`.
-  [[noreturn]] void refuse_unknown(const toml::key& key, std::vector<std::string_view> others,
+  [[noreturn]] void refuse_unknown(const toml::key& key, std::vector<std::string_view> known,
                                    bool at_top = false) const {
-    for (const auto& setting : kSiteSettings) others.emplace_back(setting.key);
-    if (at_top) {
-      for (const auto& setting : kSettings) others.emplace_back(setting.key);
-    }
-    const std::string_view meant = nearest_name(key.str(), others);
-    refuse(key, key.str(),
-           meant.empty() ? "unknown key" : "unknown key; is \"" + std::string{meant} + "\" meant?");
-  }
-
-  // False: it is none of these. `prefix` is of the key in the origins.
-  template <typename Target, std::size_t size>
-  bool take(const Setting<Target> (&all)[size], Target& target, const toml::key& key,
-            const toml::node& node, const std::string& prefix) {
-    const auto* const setting = find_setting(all, key.str());
-    if (setting == nullptr) return false;
-    const auto values = values_of(node, setting->kind);
-    const std::string reason = values ? setting->set(target, *values) : expectation(setting->kind);
-    if (!reason.empty()) refuse(node, key.str(), reason);
-    origins_.emplace(prefix + std::string{key.str()}, place(path_, node.source()));
-    return true;
-  }
-
-  // Of an array of tables; its prefix in the origins is "host.0.".
-  template <typename Function>
-  void for_each_table(const toml::table& parent, std::string_view key, Function function,
-                      const std::string& prefix = {}) {
-    const auto found = parent.find(key);
-    if (found == parent.end()) return;
-    const toml::array* const tables = found->second.as_array();
-    if (tables == nullptr || !tables->is_array_of_tables())
-      refuse(found->first, key, "must be tables, as [[" + std::string{key} + "]]");
-    for (std::size_t i = 0; i < tables->size(); ++i) {
-      const toml::table& table = *(*tables)[i].as_table();
-      const std::string its = prefix + std::string{key} + "." + std::to_string(i) + ".";
-      origins_.emplace(its, place(path_, table.source()));
-      function(table, its);
-    }
+    append_names(kSiteSettings, known);
+    if (at_top) append_names(kSettings, known);
+    file_.refuse_unknown(key, known);
   }
 
   PathSettings read_path(const toml::table& table, const SiteSettings& around,
@@ -515,12 +306,12 @@ class FileReader {
         path.prefix = path_of(key, node);
       } else if (key == "suffix") {
         path.suffix = suffix_of(key, node);
-      } else if (!take(kSiteSettings, path.site, key, node, prefix)) {
+      } else if (!file_.take(kSiteSettings, path.site, key, node, prefix)) {
         refuse_unknown(key, {"prefix", "suffix"});
       }
     }
     if (path.prefix.empty() && path.suffix.empty())
-      refuse(table, "path", "needs a prefix or a suffix");
+      file_.refuse(table, "path", "needs a prefix or a suffix");
     if (path.prefix.empty()) path.prefix = "/";
     return path;
   }
@@ -531,7 +322,7 @@ class FileReader {
     std::string path{"/"};
     if (!node.is_string() || !text.starts_with('/') ||
         resolve_target(text, path).status != Status::ok) {
-      refuse(node, key.str(), "must be a path, as \"/private\"");
+      file_.refuse(node, key.str(), "must be a path, as \"/private\"");
     }
     return path == "/." ? "/" : path;
   }
@@ -539,7 +330,7 @@ class FileReader {
   std::string suffix_of(const toml::key& key, const toml::node& node) const {
     auto suffix = node.value<std::string>().value_or("");
     if (!node.is_string() || suffix.empty() || suffix.find_first_of("/*") != suffix.npos)
-      refuse(node, key.str(), "must be the end of a file's name, as \".html\"");
+      file_.refuse(node, key.str(), "must be the end of a file's name, as \".html\"");
     return suffix;
   }
 
@@ -550,12 +341,12 @@ class FileReader {
       if (key == "path") continue;
       if (key == "names") {
         host.names = names_of(key, node);
-      } else if (!take(kSiteSettings, host.site, key, node, prefix)) {
+      } else if (!file_.take(kSiteSettings, host.site, key, node, prefix)) {
         refuse_unknown(key, {"names", "path"});
       }
     }
-    if (host.names.empty()) refuse(table, "host", "needs names");
-    for_each_table(
+    if (host.names.empty()) file_.refuse(table, "host", "needs names");
+    file_.for_each_table(
         table, "path",
         [&](const toml::table& path, const std::string& path_prefix) {
           host.paths.push_back(read_path(path, host.site, path_prefix));
@@ -565,57 +356,26 @@ class FileReader {
   }
 
   Values names_of(const toml::key& key, const toml::node& node) {
-    const auto names = values_of(node, Kind::texts);
-    if (!names) refuse(node, key.str(), expectation(Kind::texts));
+    const auto names = program::detail::values_of(node, Kind::texts);
+    if (!names) file_.refuse(node, key.str(), program::detail::expectation(Kind::texts));
     for (const std::string& text : *names) {
       std::string name;
       append_host_name(text, name);
       const std::string_view labels = std::string_view{name}.substr(name.starts_with("*.") ? 2 : 0);
       if (labels.empty() || labels.find_first_of("*/ ") != labels.npos)
-        refuse(node, key.str(), "must be names of hosts, as \"example.org\" or \"*.example.org\"");
+        file_.refuse(node, key.str(),
+                     "must be names of hosts, as \"example.org\" or \"*.example.org\"");
       if (!names_.insert(name).second)
-        refuse(node, key.str(), "has \"" + name + "\" a second time");
+        file_.refuse(node, key.str(), "has \"" + name + "\" a second time");
     }
     return *names;
   }
 
-  std::string path_;
-  toml::table file_;
-  Origins origins_;
+  SettingsFile file_;
   std::set<std::string> names_;  // of all hosts
 };
 
 // --- what only the system can tell ---
-
-// What no file has set was set by a flag: the defaults are good.
-[[noreturn]] void refuse(const Origins& origins, const std::string& key, std::string_view reason) {
-  const auto origin = origins.find(key);
-  if (origin == origins.end()) throw OptionsError{"option", "--" + key, reason};
-  throw OptionsError{origin->second, key, reason};
-}
-
-// 0, or an errno.
-int try_to_open(const std::string& directory) noexcept {
-  const UniqueFd fd{
-      retry_eintr([&] { return ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC); })};
-  return fd.valid() ? 0 : errno;
-}
-
-// By a child, as the workers will. To find "." in it needs what finding a file needs: search
-// permission.
-void check_folder(const std::string& folder, const std::string& key,
-                  const std::optional<proc::Credentials>& user, const Origins& origins,
-                  const std::string& prefix) {
-  const proc::ExitStatus status =
-      proc::Process::fork([inside = folder + "/."] { return try_to_open(inside); },
-                          {.name = key, .credentials = user, .keep_only = std::vector<int>{}})
-          .wait();
-  if (status.success()) return;
-  const std::string operation = user ? "open as " + user->user : "open";
-  const std::string reason = status.code() ? error_text(*status.code()) : status.text();
-  refuse(origins, origins.contains(prefix + key) ? prefix + key : key,
-         Error{operation, folder, reason}.what());
-}
 
 void check_folders(const SiteSettings& site, const std::optional<proc::Credentials>& user,
                    const Origins& origins, const std::string& prefix) {
@@ -628,120 +388,34 @@ void check_folders(const SiteSettings& site, const std::optional<proc::Credentia
 }  // namespace
 
 Origins load_config(const std::string& path, Options& options, const CommandLine& command_line) {
-  return FileReader{path}.read(options, command_line);
+  return FileReader{path, command_line.config_text}.read(options, command_line);
 }
 
 void apply(const CommandLine& command_line, Options& options) {
   for (const auto& [key, values] : command_line.settings) {
-    const auto* const own = find_setting(kSettings, key);
-    const std::string reason = own != nullptr
-                                   ? own->set(options, values)
-                                   : find_setting(kSiteSettings, key)->set(options.site, values);
-    if (!reason.empty()) throw OptionsError{"option", "--" + key, reason};
+    if (!apply_flag(kSettings, options, key, values))
+      apply_flag(kSiteSettings, options.site, key, values);
   }
 }
-
-namespace {
-
-// For the first word that nobody knows: what may be meant.
-[[noreturn]] void refuse_unknown(const CLI::App& app) {
-  std::vector<std::string> words = app.remaining(true);
-  const auto flag = std::find_if(words.begin(), words.end(),
-                                 [](const std::string& word) { return word.starts_with('-'); });
-  std::string wrong = flag == words.end() ? words.front() : *flag;
-  wrong.resize(std::min(wrong.find('='), wrong.size()));
-  const bool is_flag = flag != words.end();
-  std::vector<std::string> names;
-  for (const CLI::App* command : app.get_subcommands(nullptr)) {
-    if (!is_flag) names.push_back(command->get_name());
-  }
-  for (const CLI::Option* option : app.get_options()) {
-    if (is_flag) names.push_back(option->get_name());
-  }
-  const std::string meant{nearest_name(wrong, {names.begin(), names.end()})};
-  const std::string reason = is_flag ? "unknown option" : "unknown command";
-  throw OptionsError{is_flag ? "option" : "command", wrong,
-                     meant.empty() ? reason : reason + "; is \"" + meant + "\" meant?"};
-}
-
-}  // namespace
 
 CommandLine parse_command_line(int argc, const char* const* argv) {
   CommandLine result;
-  CLI::App app{
-      "A pre-fork HTTP server. Signals: HUP reloads, USR2 upgrades, TERM drains and ends, USR1 "
-      "reopens "
-      "the logs."};
-  app.name("procpool-httpd");
-  app.set_help_flag("-h,--help", "show this and end");
-  app.set_version_flag("--version", "procpool-httpd " PROCPOOL_VERSION, "show the version and end");
-  app.add_option("--config", result.config, "read settings from this TOML file; flags win")
-      ->option_text("FILE");
-  bool check = false;
-  app.add_flag("--check", check, "read and judge the configuration, and end");
-
-  app.add_flag("--daemon", result.daemon, "go to the background when it serves");
-
-  std::string pid_file;
-  const auto offer_control = [&](const char* name, const char* help, CommandLine::Action action) {
-    auto* const control = app.add_subcommand(name, help);
-    control->set_help_flag();
-    control->add_option("--pid-file", pid_file, "of the server")->required()->option_text("FILE");
-    control->callback([&result, action] { result.action = action; });
-  };
-  offer_control("status", "say whether a server runs; 3: none", CommandLine::Action::status);
-  offer_control("reload", "reload it, and say what came of that", CommandLine::Action::reload);
-  offer_control("stop", "stop it, and wait for its end", CommandLine::Action::stop);
-  offer_control("upgrade", "let the program that is installed now take over, without a gap",
-                CommandLine::Action::upgrade);
-  app.require_subcommand(0, 1);
-
-  std::string user;
-  const auto* const hash =
-      app.add_option("--hash-password", user, "read a password, write a line for --users, and end")
-          ->option_text("NAME");
-
-  std::vector<std::pair<std::string, Values>> given;
-  given.reserve(std::size(kSettings) + std::size(kSiteSettings));
-  const auto offer = [&](const auto& setting) {
-    Values& values = given.emplace_back(setting.key, Values{}).second;
-    app.add_option(std::string{"--"} + setting.key, values, setting.help)
-        ->option_text(setting.placeholder)
-        ->allow_extra_args(false);
-  };
-  for (const auto& setting : kSettings) offer(setting);
-  for (const auto& setting : kSiteSettings) offer(setting);
-
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    result.action = CommandLine::Action::show;
-    result.text = app.help();
-    return result;
-  } catch (const CLI::CallForVersion& version) {
-    result.action = CommandLine::Action::show;
-    result.text = std::string{version.what()} + "\n";
-    return result;
-  } catch (const CLI::ExtrasError&) {
-    refuse_unknown(app);
-  } catch (const CLI::ParseError& error) {
-    throw OptionsError{"command line", "", error.what()};
-  }
-
-  if (hash->count() > 0) {
+  CommandLineParser parser{"procpool-httpd",
+                           "A pre-fork HTTP server. Signals: HUP reloads, USR2 upgrades, TERM "
+                           "drains and ends, USR1 reopens the logs.",
+                           result};
+  const auto* const hash = parser.app()
+                               .add_option("--hash-password", result.hash_password_for,
+                                           "read a password, write a line for --users, and end")
+                               ->option_text("NAME");
+  parser.offer(kSettings);
+  parser.offer(kSiteSettings);
+  parser.parse(argc, argv);
+  if (hash->count() > 0 && result.action != CommandLine::Action::show) {
+    const std::string& user = result.hash_password_for;
     if (user.empty() || user.find_first_of(":\n#") != user.npos)
       throw OptionsError{"option", "--hash-password", "must be a name without ':' and '#'"};
-    result.action = CommandLine::Action::hash_password;
-    result.text = user;
-    return result;
-  }
-  if (result.action != CommandLine::Action::run) {
-    result.text = pid_file;
-    return result;
-  }
-  if (check) result.action = CommandLine::Action::check;
-  for (auto& [key, values] : given) {
-    if (!values.empty()) result.settings.emplace_back(std::move(key), std::move(values));
+    result.action = CommandLine::Action::own;
   }
   Options scratch;
   apply(result, scratch);
@@ -769,9 +443,7 @@ void for_each_site(const Options& options, Function function) {
 }  // namespace
 
 std::optional<proc::Credentials> credentials_of(const Options& options) {
-  if (options.user.empty()) return std::nullopt;
-  const auto group = options.group.empty() ? std::nullopt : std::optional{options.group};
-  return proc::Credentials::of(options.user, group);
+  return program::credentials_of(options.user, options.group);
 }
 
 namespace {
@@ -823,15 +495,7 @@ void validate(const Options& options, const Origins& origins) {
   check_workers(options, origins);
   check_seccomp(options, origins);
   check_cpus(options, origins);
-  if (options.user.empty() && !options.group.empty()) {
-    refuse(origins, "group", "needs a user beside it");
-  }
-  std::optional<proc::Credentials> user;
-  try {
-    user = credentials_of(options);
-  } catch (const Error& error) {
-    refuse(origins, error.operation() == "group" ? "group" : "user", error.what());
-  }
+  const auto user = program::check_user(options.user, options.group, origins);
   for_each_site(options, [&](const SiteSettings& site, const std::string& prefix) {
     check_folders(site, user, origins, prefix);
   });

@@ -5,33 +5,20 @@
 #pragma once
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
-#include "ipc/base/error.hpp"
 #include "proc/credentials.hpp"
 #include "servers/http/access_format.hpp"
 #include "servers/http/site_settings.hpp"
 #include "servers/models/accept_strategy.hpp"
 #include "servers/models/cpu_list.hpp"
+#include "servers/program/command_line.hpp"
+#include "servers/program/setting.hpp"
 
 namespace procpool::http {
-
-// A command line or a file that cannot be used: what() is one line that names the flag, or the
-// file, the line, the column and the key: `site.toml:3:8 "root": must be a string`. A program ends
-// with status 2 for it.
-class OptionsError : public Error {
- public:
-  using Error::Error;
-  explicit OptionsError(const Error& error) : Error{error} {}  // the same words
-};
 
 // Every setting, with its default. Durations are seconds, or text with a unit: 2.5, "30s", "500ms".
 // In the file each has the key of its flag's name without the dashes:
@@ -88,34 +75,19 @@ struct Options {
   bool operator==(const Options&) const = default;
 };
 
-// What the command line said, kept so that it can be laid over a file that is read again.
-struct CommandLine {
-  enum class Action {
-    run,
-    check,
-    status,         // of the server that holds the pid file `text`
-    reload,         // it
-    stop,           // it
-    upgrade,        // it
-    hash_password,  // read it from standard input, print a line for `text`, the user's name
-    show,           // print `text` (--help, --version) and end with 0
-  };
+using program::OptionsError;
+using program::Origins;
 
-  Action action = Action::run;
-  std::string text;
-  std::string config;  // the file's path; empty: none
-  bool daemon = false;
-  std::vector<std::pair<std::string, std::vector<std::string>>> settings;  // key, values
+// Its own action: read a password from standard input, print a line for this user.
+struct CommandLine : program::CommandLine {
+  std::string hash_password_for;
 };
 
 // Throws OptionsError for a flag that is unknown, lacks its value, or whose value is wrong.
 CommandLine parse_command_line(int argc, const char* const* argv);
 
-// Of each key that a file sets, where its value is: "site.toml:3:8". The keys of hosts and paths
-// are "host.0.root", "host.0.path.1.root"; "host.0." is where its table begins.
-using Origins = std::map<std::string, std::string, std::less<>>;
-
-// Lays the TOML file over `options`, and over its top level the command line: hosts and paths begin
+// The keys of hosts and paths have the prefixes "host.0.", "path.0." and "host.0.path.1.". Lays the
+// TOML file over `options`, and over its top level the command line: hosts and paths begin
 // with what holds around them. Throws OptionsError naming file, line, column and key: not readable,
 // not TOML, an unknown key, a wrong type, a value out of range.
 Origins load_config(const std::string& path, Options& options,

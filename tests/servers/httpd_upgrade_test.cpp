@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -80,8 +81,13 @@ class Upgrade : public testing::Test {
 
 class UpgradeWith : public Upgrade, public testing::WithParamInterface<std::string> {};
 
-INSTANTIATE_TEST_SUITE_P(, UpgradeWith, testing::Values("shared", "reuseport", "lock", "pass"),
-                         [](const auto& each) { return each.param; });
+INSTANTIATE_TEST_SUITE_P(, UpgradeWith,
+                         testing::Values("shared", "reuseport", "lock", "file-lock", "pass"),
+                         [](const auto& each) {
+                           std::string name = each.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
 
 TEST_P(UpgradeWith, this_accept_strategy_again_and_again_loses_no_request) {
   HttpServerSetup with_strategy = setup();

@@ -1,54 +1,19 @@
 #include "tests/support/http_server.hpp"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <unistd.h>
-
-#include <array>
-#include <stdexcept>
 #include <utility>
-
-#include "ipc/base/error.hpp"
-#include "ipc/base/io.hpp"
-#include "tests/support/children.hpp"
 
 namespace procpool::test {
 namespace {
 
-using proc::Redirection;
-
-constexpr auto kErrorFile = "stderr";
-
 std::vector<std::string> command_line(const HttpServerSetup& setup,
-                                      const std::filesystem::path& root) {
+                                      const std::filesystem::path& folder) {
+  const std::filesystem::path root = folder / "root";
+  std::filesystem::create_directory(root);
   std::vector<std::string> argv{setup.program};
   for (const std::string& address : setup.listen) argv.insert(argv.end(), {"--listen", address});
   if (!setup.built_in_site) argv.insert(argv.end(), {"--root", root});
   argv.insert(argv.end(), setup.arguments.begin(), setup.arguments.end());
   return argv;
-}
-
-proc::Process start(HttpServerSetup& setup, const std::filesystem::path& folder) {
-  std::filesystem::permissions(folder, std::filesystem::perms{0755});  // workers may be nobody
-  std::filesystem::create_directory(folder / "root");
-  setup.child.name = "procpool-httpd";
-  setup.child.die_with_parent = true;
-  setup.child.redirections = {
-      Redirection::null(0), Redirection::pipe_from(1),
-      Redirection::file(2, folder / kErrorFile, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND)};
-  return proc::Process::spawn(command_line(setup, folder / "root"), setup.child);
-}
-
-// What is there now; empty also at the end.
-std::string read_available(int fd) {
-  std::string text;
-  std::array<char, 4096> buffer;
-  while (wait_ready(fd, POLLIN, Deadline::now()) != 0) {
-    const ssize_t n = retry_eintr([&] { return ::read(fd, buffer.data(), buffer.size()); });
-    if (n <= 0) break;
-    text.append(buffer.data(), static_cast<std::size_t>(n));
-  }
-  return text;
 }
 
 }  // namespace
@@ -58,85 +23,9 @@ const std::string& httpd_program() {
   return path;
 }
 
-HttpServer::HttpServer(HttpServerSetup setup) : process_{start(setup, folder_.path())} {
-  const std::size_t addresses = setup.listen.empty() ? 1 : setup.listen.size();
-  while (urls_.size() < addresses) {
-    constexpr std::string_view kAnnouncement = "procpool-httpd is listening on ";
-    const std::string line = read_line();
-    if (!line.starts_with(kAnnouncement)) throw std::runtime_error{"unexpected: " + line};
-    urls_.push_back(line.substr(kAnnouncement.size()));
-  }
-}
-
-HttpServer::~HttpServer() {
-  stop(SIGINT);
-}
-
-std::string HttpServer::read_line() {
-  const int fd = process_.pipe(1).fd();
-  const auto patience = Deadline::in(kPatience);
-  for (;;) {
-    if (const auto end = unread_.find('\n'); end != std::string::npos) {
-      std::string line = unread_.substr(0, end);
-      unread_.erase(0, end + 1);
-      return line;
-    }
-    if (wait_ready(fd, POLLIN, patience) == 0) throw std::runtime_error{"it does not serve"};
-    const std::string more = read_available(fd);
-    if (more.empty()) {
-      throw Error{"start", httpd_program(), process_.wait().text() + ": " + errors()};
-    }
-    unread_ += more;
-  }
-}
-
-std::uint16_t HttpServer::port_of(std::size_t listener) const {
-  const std::string& url = urls_.at(listener);
-  return static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
-}
-
-std::vector<pid_t> HttpServer::worker_pids() const {
-  std::vector<pid_t> pids;
-  for (const Child& child : list_children(pid())) {
-    if (child.state != 'Z') pids.push_back(child.pid);
-  }
-  return pids;
-}
-
-std::string HttpServer::errors() const {
-  return read_file(folder() / kErrorFile);
-}
-
-bool HttpServer::await_error(const std::string& text) const {
-  return eventually([&] { return errors().find(text) != std::string::npos; });
-}
-
-std::string HttpServer::output() {
-  return std::exchange(unread_, {}) + read_available(process_.pipe(1).fd());
-}
-
-proc::ExitStatus HttpServer::stop(int signal_number) {
-  // Not by Process::stop(): its SIGCONT takes back the stop by which LeakSanitizer's tracer wants
-  // to catch a process at its exit, and the tracer waits for ever.
-  process_.signal(signal_number);
-  if (!process_.wait_for(kPatience)) process_.signal(SIGKILL);
-  return process_.wait();
-}
-
-// A client that fetches a tree takes longer than a single wait; the watchdog comes after it.
-constexpr std::chrono::seconds kLongestRun{50};
-
-HttpdRun run_program(const std::vector<std::string>& argv, proc::ChildOptions options) {
-  const TempDir folder;
-  options.die_with_parent = true;
-  options.redirections = {Redirection::null(0), Redirection::file(1, folder.path() / "out"),
-                          Redirection::file(2, folder.path() / "err")};
-  auto process = proc::Process::spawn(argv, options);
-  if (!process.wait_for(kLongestRun)) process.signal(SIGKILL);
-  return {.status = process.wait(),
-          .output = read_file(folder.path() / "out"),
-          .errors = read_file(folder.path() / "err")};
-}
+HttpServer::HttpServer(HttpServerSetup setup)
+    : ServerProgram{[&](const auto& folder) { return command_line(setup, folder); },
+                    setup.listen.empty() ? 1 : setup.listen.size(), std::move(setup.child)} {}
 
 HttpdRun run_httpd(const std::vector<std::string>& arguments, const proc::ChildOptions& options) {
   std::vector<std::string> argv{httpd_program()};

@@ -6,19 +6,12 @@
 //   EXPECT_EQ(server.stop(), proc::ExitStatus::exited(0)) << server.errors();
 #pragma once
 
-#include <sys/types.h>
-
-#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "proc/child_options.hpp"
-#include "proc/escalation.hpp"
-#include "proc/exit_status.hpp"
-#include "proc/process.hpp"
-#include "tests/support/eventually.hpp"
-#include "tests/support/temp_dir.hpp"
+#include "tests/support/server_program.hpp"
 
 namespace procpool::test {
 
@@ -33,54 +26,16 @@ struct HttpServerSetup {
   proc::ChildOptions child{};                      // but for its redirections
 };
 
-// Owned by the process and the thread that made it, and dies with that thread. Its standard output
-// is a pipe, its standard error a file. The destructor sends INT, which ends the workers first. A
-// test that kills the master reaps the orphans itself: await_no_children().
-class HttpServer {
+// A ServerProgram that serves root().
+class HttpServer : public ServerProgram {
  public:
-  // Returns when it serves. Throws Error, with what it wrote to standard error, if it ends before.
   explicit HttpServer(HttpServerSetup setup = {});
-  ~HttpServer();
 
-  std::uint16_t port() const { return port_of(0); }
-  std::uint16_t port_of(std::size_t listener) const;  // in the order of `listen`
-  const std::vector<std::string>& urls() const noexcept { return urls_; }
-
-  const std::filesystem::path& folder() const noexcept { return folder_.path(); }  // of the test
-  std::filesystem::path root() const { return folder() / "root"; }                 // what it serves
-
-  proc::Process& process() noexcept { return process_; }
-  pid_t pid() const noexcept { return process_.pid(); }
-  std::vector<pid_t> worker_pids() const;  // those that live at this moment
-
-  std::string errors() const;                       // what it wrote to standard error up to now
-  bool await_error(const std::string& text) const;  // until that appears in it
-  std::string output();  // what it wrote to standard output since the last call, not blocking
-
-  void signal(int signal_number) { process_.signal(signal_number); }
-
-  // Sends the signal and waits for the end; kills it if it does not come.
-  proc::ExitStatus stop(int signal_number = SIGTERM);
-
- private:
-  std::string read_line();
-
-  TempDir folder_;
-  proc::Process process_;
-  std::string unread_;
-  std::vector<std::string> urls_;
+  std::filesystem::path root() const { return folder() / "root"; }
 };
 
-// The program run to its end, with no terminal and nothing to read.
-struct HttpdRun {
-  proc::ExitStatus status;
-  std::string output;
-  std::string errors;
-};
+using HttpdRun = ProgramRun;
 HttpdRun run_httpd(const std::vector<std::string>& arguments,
                    const proc::ChildOptions& options = {});
-
-// The same for any program.
-HttpdRun run_program(const std::vector<std::string>& argv, proc::ChildOptions options = {});
 
 }  // namespace procpool::test

@@ -210,7 +210,7 @@ TEST(CommandLineOptions, that_are_wrong_are_named) {
     EXPECT_NE(complaint_about({"--max-workers", workers}), "") << workers;
   }
   EXPECT_NE(complaint_about({"--accept", "mutex"})
-                .find("must be shared, reuseport, lock or pass, not \"mutex\""),
+                .find("must be shared, reuseport, lock, file-lock or pass, not \"mutex\""),
             std::string::npos);
   for (const char* address :
        {"nonsense", "127.0.0.1", "127.0.0.1:65536", "256.0.0.1:80", "unix:"}) {

@@ -1,10 +1,10 @@
-#include "servers/http/detail/nearest_name.hpp"
+#include "servers/program/detail/nearest_name.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <utility>
 
-namespace procpool::http {
+namespace procpool::program {
 namespace {
 
 // Insertions, removals, replacements and swaps of neighbours: the optimal string alignment.
@@ -41,4 +41,4 @@ std::string_view nearest_name(std::string_view wrong, const std::vector<std::str
   return nearest;
 }
 
-}  // namespace procpool::http
+}  // namespace procpool::program

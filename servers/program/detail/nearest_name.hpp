@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
-namespace procpool::http {
+namespace procpool::program {
 
 // The one that fewest changes of a letter lead to (a swap of two neighbours is one); empty when all
 // are further than a third of the name.
 std::string_view nearest_name(std::string_view wrong, const std::vector<std::string_view>& names);
 
-}  // namespace procpool::http
+}  // namespace procpool::program

@@ -1,5 +1,6 @@
-#include "servers/http/reload_record.hpp"
+#include "servers/program/reload_record.hpp"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -8,19 +9,20 @@
 #include <iostream>
 #include <sstream>
 #include <system_error>
+#include <utility>
 
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/base/unique_fd.hpp"
 
-namespace procpool::http {
+namespace procpool::program {
 
 std::string reload_record_path(const std::string& pid_file) {
   return pid_file + ".reload";
 }
 
-ReloadRecord::ReloadRecord(const std::string& pid_file)
-    : path_{reload_record_path(pid_file)}, owner_{::getpid()} {
+ReloadRecord::ReloadRecord(const std::string& pid_file, Reloads so_far)
+    : path_{reload_record_path(pid_file)}, owner_{::getpid()}, reloads_{std::move(so_far)} {
   write();
 }
 
@@ -56,7 +58,7 @@ void ReloadRecord::try_to_write() const noexcept {
   try {
     write();
   } catch (const std::exception& error) {
-    std::cerr << "procpool-httpd: " << error.what() << std::endl;
+    std::cerr << program_invocation_short_name << ": " << error.what() << std::endl;
   }
 }
 
@@ -76,4 +78,4 @@ std::optional<Reloads> read_reload_record(const std::string& pid_file) {
   return reloads;
 }
 
-}  // namespace procpool::http
+}  // namespace procpool::program

@@ -1,4 +1,4 @@
-#include "servers/http/control.hpp"
+#include "servers/program/control.hpp"
 
 #include <poll.h>
 #include <signal.h>
@@ -20,9 +20,9 @@
 #include "ipc/base/process_id.hpp"
 #include "ipc/base/unique_fd.hpp"
 #include "proc/pid_file.hpp"
-#include "servers/http/reload_record.hpp"
+#include "servers/program/reload_record.hpp"
 
-namespace procpool::http {
+namespace procpool::program {
 namespace {
 
 using namespace std::chrono_literals;
@@ -129,13 +129,16 @@ ControlResult reload_server(const std::string& pid_file) {
 }
 
 ControlResult upgrade_server(const std::string& pid_file) {
-  return change_server(
-      pid_file, "upgrade", SIGUSR2, [&](const Server& server, const std::optional<Reloads>&) {
-        const auto holder = proc::read_pid_file(pid_file);
-        return holder && *holder != server.pid
-                   ? "process " + std::to_string(*holder) + " has taken over from " + server.name()
-                   : std::string{};
-      });
+  return change_server(pid_file, "upgrade", SIGUSR2,
+                       [&](const Server& server, const std::optional<Reloads>& finished) {
+                         const auto holder = proc::read_pid_file(pid_file);
+                         if (finished && finished->problem.empty() && holder == server.pid)
+                           return server.name() + " runs the new program";
+                         return holder && *holder != server.pid
+                                    ? "process " + std::to_string(*holder) +
+                                          " has taken over from " + server.name()
+                                    : std::string{};
+                       });
 }
 
 ControlResult stop_server(const std::string& pid_file) {
@@ -147,4 +150,4 @@ ControlResult stop_server(const std::string& pid_file) {
   return {0, server->name() + " has ended"};
 }
 
-}  // namespace procpool::http
+}  // namespace procpool::program

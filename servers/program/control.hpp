@@ -1,4 +1,4 @@
-// What procpool-httpd does to a server that runs already, known by its pid file.
+// What is done to a server that runs already, known by its pid file.
 //
 //   const ControlResult result = reload_server("/run/x.pid");
 //   std::cout << result.text << '\n';
@@ -7,7 +7,7 @@
 
 #include <string>
 
-namespace procpool::http {
+namespace procpool::program {
 
 struct ControlResult {
   int exit_code;
@@ -33,4 +33,4 @@ ControlResult upgrade_server(const std::string& pid_file);
 // Sends TERM, and waits until the server has ended, as long as it needs. 0: it has.
 ControlResult stop_server(const std::string& pid_file);
 
-}  // namespace procpool::http
+}  // namespace procpool::program

@@ -13,7 +13,7 @@
 #include <optional>
 #include <string>
 
-namespace procpool::http {
+namespace procpool::program {
 
 struct Reloads {
   std::uint64_t begun = 0;
@@ -28,7 +28,8 @@ std::string reload_record_path(const std::string& pid_file);
 // written (full disk) is told on standard error and stops nobody.
 class ReloadRecord {
  public:
-  explicit ReloadRecord(const std::string& pid_file);  // throws Error
+  // `so_far`: what the one before it told, whose work this one goes on with. Throws Error.
+  explicit ReloadRecord(const std::string& pid_file, Reloads so_far = {});
   ReloadRecord(const ReloadRecord&) = delete;
   ReloadRecord& operator=(const ReloadRecord&) = delete;
   ~ReloadRecord();
@@ -51,4 +52,4 @@ class ReloadRecord {
 // nullopt: there is none. Throws Error.
 std::optional<Reloads> read_reload_record(const std::string& pid_file);
 
-}  // namespace procpool::http
+}  // namespace procpool::program
