@@ -7,11 +7,11 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/procpool)
 set(pkg_config_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 # procpool_servers is the name that all of these go by outside.
-set(server_libraries http models net)
+set(server_libraries http ftp program models net)
 
 if(PROCPOOL_BUILD_PROGRAMS)
-  install(TARGETS ipc-demo procpool-httpd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  install(FILES servers/procpool-httpd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
+  install(TARGETS ipc-demo proc-demo procpool-ftp procpool-ftpd procpool-httpd RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  install(FILES servers/procpool-ftpd.8 servers/procpool-httpd.8 DESTINATION ${CMAKE_INSTALL_MANDIR}/man8)
 endif()
 
 set_target_properties(procpool_servers PROPERTIES EXPORT_NAME servers)

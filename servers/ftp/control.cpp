@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ipc/base/error.hpp"
+#include "proc/process_title.hpp"
 #include "servers/ftp/detail/arguments.hpp"
 #include "servers/ftp/detail/control.hpp"
 #include "servers/ftp/reply.hpp"
@@ -40,6 +41,7 @@ const Control::Verb Control::kVerbs[] = {
     {"ACCT", &Control::unimplemented, Argument::optional, Needs::nothing},
     {"ALLO", &Control::allo, Argument::required},
     {"APPE", &Control::appe, Argument::required, Needs::write},
+    {"AUTH", &Control::unimplemented, Argument::optional, Needs::nothing},
     {"CDUP", &Control::cdup},
     {"CWD", &Control::cwd, Argument::required},
     {"DELE", &Control::dele, Argument::required, Needs::write},
@@ -60,7 +62,9 @@ const Control::Verb Control::kVerbs[] = {
     {"OPTS", &Control::opts, Argument::required, Needs::nothing},
     {"PASS", &Control::pass, Argument::optional, Needs::nothing},
     {"PASV", &Control::pasv},
+    {"PBSZ", &Control::unprotected, Argument::required, Needs::nothing},
     {"PORT", &Control::port, Argument::required},
+    {"PROT", &Control::unprotected, Argument::required, Needs::nothing},
     {"PWD", &Control::pwd},
     {"QUIT", &Control::quit, Argument::optional, Needs::nothing},
     {"REIN", &Control::rein, Argument::optional, Needs::nothing},
@@ -98,7 +102,7 @@ Control::Control(models::Session& session, net::Stream stream, SettingsPtr setti
       stream_{std::move(stream)},
       settings_{std::move(settings)},
       local_{net::Address::local_of(stream_.fd())},
-      log_{settings_->transfer_log},
+      log_{settings_->transfer_log, settings_->transfer_log_format},
       wake_timer_{session.loop(), [this] { wake_->raise(); }},
       stop_relay_{*this},
       login_deadline_{Deadline::in(settings_->login_timeout)},
@@ -112,6 +116,7 @@ Control::Control(models::Session& session, net::Stream stream, SettingsPtr setti
 
 net::Task<> Control::run() {
   std::array<char, 4096> buffer;
+  show({});
   say(reply(220, settings_->greeting));
   while (!closing_) {
     wake_.emplace();  // before anything is looked at: what is raised from here on is not missed
@@ -193,7 +198,7 @@ void Control::take(const std::string& line) {
 }
 
 void Control::execute(const Verb& verb, const Command& command) {
-  session_.slot().doing.set(shown(command));
+  show(shown(command));
   if (verb.needs != Needs::nothing && !logged_in()) return say(reply(530, "Log in first."));
   if (verb.needs == Needs::write && !user_.may_write) return say(reply(550, "You may read only."));
   if (verb.argument == Argument::required && command.argument.empty())
@@ -206,6 +211,14 @@ void Control::execute(const Verb& verb, const Command& command) {
   } catch (const Error& error) {
     say(reply(code_of_errno(error.code().value()), error.code().message() + "."));
   }
+}
+
+// For the scoreboard, and for ps(1).
+void Control::show(const std::string& doing) {
+  session_.slot().doing.set(doing);
+  const std::string user = session_.slot().user.get();
+  proc::set_process_title("procpool-ftpd: " + session_.client() + " " +
+                          (user.empty() ? "-" : user) + (doing.empty() ? "" : ": " + doing));
 }
 
 void Control::user(const std::string& name) {
@@ -234,9 +247,12 @@ void Control::pass(const std::string& password) {
 void Control::log_in(const std::string& root) {
   try {
     tree_.emplace(root);
+    quota_ = Quota{settings_->quotas, *tree_, user_.quota};
   } catch (const Error& error) {
     session_.log().error("{}", error.what());
-    return say(reply(530, "Your home is missing."));
+    const bool missing = !tree_;
+    tree_.reset();
+    return say(reply(530, missing ? "Your home is missing." : "Your quota cannot be kept."));
   }
   directory_ = std::string{"/"};  // gcc 12 sees an overlap in an assignment of the literal
   say(reply(230, "You are logged in."));
@@ -250,8 +266,10 @@ void Control::refuse_login() {
 }
 
 void Control::rein(const std::string&) {
+  quota_ = {};
   tree_.reset();
   user_name_.reset();
+  swept_.clear();
   link_.reset();
   restart_ = 0;
   epsv_only_ = false;
@@ -317,7 +335,9 @@ void Control::host(const std::string&) {
 }  // namespace detail
 
 net::Task<> serve(models::Session& session, net::Stream stream, SettingsPtr settings) {
+  const auto sandbox = settings->sandbox;
   detail::Control control{session, std::move(stream), std::move(settings)};
+  if (sandbox) sandbox->enter();
   co_await control.run();
 }
 

@@ -1,16 +1,18 @@
 #include "servers/ftp/data_link.hpp"
 
+#include <sys/random.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <random>
+#include <sstream>
 #include <system_error>
 #include <utility>
 #include <variant>
 
 #include "ipc/base/error.hpp"
+#include "ipc/base/io.hpp"
 #include "servers/net/wait.hpp"
 
 namespace procpool::ftp {
@@ -32,6 +34,15 @@ bool comes_from(const UniqueFd& connection, const std::string& client) {
   }
 }
 
+// Not by std::random_device: to make one asks the processor who it is (CPUID), which under a
+// hypervisor takes longer than a small file.
+unsigned random_number() {
+  unsigned number = 0;
+  if (retry_eintr([&] { return ::getrandom(&number, sizeof number, 0); }) != sizeof number)
+    throw_errno("getrandom");
+  return number;
+}
+
 std::optional<unsigned> number(std::string_view text, unsigned most) {
   unsigned value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -50,12 +61,23 @@ std::optional<net::Address> address_of(const std::string& host, unsigned port) {
 
 }  // namespace
 
-// The kernel's own choice is random, too: ip_local_port_range, ip(7).
+PortRange kernel_ports() {
+  constexpr PortRange kUsual{32768, 60999};
+  try {
+    std::istringstream text{read_file("/proc/sys/net/ipv4/ip_local_port_range")};
+    PortRange range;
+    text >> range.first >> range.last;
+    return text && range.first >= 1024 && range.first <= range.last ? range : kUsual;
+  } catch (const Error&) {  // there is no /proc here
+    return kUsual;
+  }
+}
+
+// Asked for any port, the kernel looks for one that no connection has, not even one that has ended
+// a minute ago (TIME_WAIT): after some thousand transfers that takes milliseconds.
 DataLink DataLink::passive(const net::Address& local, PortRange ports) {
-  if (ports.first == 0) return DataLink{net::Listener::open(with_port(local, 0), kBacklog)};
-  std::random_device random;
   const unsigned number_of_ports = ports.last - ports.first + 1U;
-  const unsigned start = std::uniform_int_distribution<unsigned>{0, number_of_ports - 1}(random);
+  const unsigned start = random_number() % number_of_ports;
   for (unsigned i = 0; i < number_of_ports; ++i) {
     const auto port = static_cast<std::uint16_t>(ports.first + (start + i) % number_of_ports);
     try {

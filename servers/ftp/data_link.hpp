@@ -19,11 +19,14 @@
 
 namespace procpool::ftp {
 
-// The ports that clients are told to connect to; 0: those of the kernel's choice, ip(7).
+// The ports that clients are told to connect to.
 struct PortRange {
   std::uint16_t first = 0;
   std::uint16_t last = 0;
 };
+
+// Those from which the kernel chooses by itself: ip_local_port_range, ip(7).
+PortRange kernel_ports();
 
 // Owns the listening socket of a passive one. For one data connection. Move only, for the loop's
 // thread.

@@ -40,6 +40,15 @@ std::optional<struct stat> FileTree::look(const std::string& path) const {
   return facts;
 }
 
+std::optional<struct stat> FileTree::look_at_link(const std::string& path) const {
+  const UniqueFd parent = open_parent(path);
+  struct stat facts{};
+  if (!parent.valid() ||
+      ::fstatat(parent.fd(), last_name(path).c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0)
+    return std::nullopt;
+  return facts;
+}
+
 UniqueFd FileTree::open_parent(const std::string& path) const {
   return open(parent_of(path), O_PATH | O_DIRECTORY);
 }

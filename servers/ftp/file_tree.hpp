@@ -32,6 +32,7 @@ class FileTree {
 
   // Of what is there; a link that leads to nothing is ENOENT. Nullopt: errno tells why.
   std::optional<struct stat> look(const std::string& path) const;
+  std::optional<struct stat> look_at_link(const std::string& path) const;  // does not follow it
 
   // Each returns 0, or an errno.
   int make_directory(const std::string& path, mode_t mode) const;

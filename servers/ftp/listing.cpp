@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <charconv>
 #include <climits>
 #include <cstdint>
 #include <cstdio>
@@ -63,33 +65,76 @@ std::string_view type_of(mode_t mode) noexcept {
   return S_ISLNK(mode) ? "OS.unix=slink" : "OS.unix=special";
 }
 
+bool all_digits(std::string_view text) noexcept {
+  return text.find_first_not_of("0123456789") == text.npos;
+}
+
+// Of nine digits at most.
 std::optional<int> number(std::string_view digits) {
   int value = 0;
   for (const char c : digits) {
     if (c < '0' || c > '9') return std::nullopt;
-    value = value * 10 + (c - '0');
+    value = std::min(value, 99'999'999) * 10 + (c - '0');  // a fraction may have any length
   }
   return value;
 }
 
+// Numbers in columns, without printf(3): a listing is little else.
+class Columns {
+ public:
+  explicit Columns(std::string& out) : out_{out} {}
+
+  Columns& right(std::intmax_t number, std::size_t width, char fill = ' ') {
+    const std::string_view digits = digits_of(number);
+    out_.append(width - std::min(width, digits.size()), fill).append(digits);
+    return *this;
+  }
+  Columns& left(std::intmax_t number, std::size_t width) {
+    const std::string_view digits = digits_of(number);
+    out_.append(digits).append(width - std::min(width, digits.size()), ' ');
+    return *this;
+  }
+  Columns& text(std::string_view text) {
+    out_.append(text);
+    return *this;
+  }
+
+ private:
+  std::string_view digits_of(std::intmax_t number) {
+    const auto* const end =
+        std::to_chars(digits_.data(), digits_.data() + digits_.size(), number).ptr;
+    return {digits_.data(), static_cast<std::size_t>(end - digits_.data())};
+  }
+
+  std::string& out_;
+  std::array<char, 24> digits_{};
+};
+
 }  // namespace
+
+std::string name_line(std::string_view name) {
+  std::string line;
+  append_name(line, name);
+  return line + "\r\n";
+}
 
 std::string list_line(std::string_view name, const struct stat& facts, std::time_t now,
                       std::string_view link) {
   std::tm when{};
   ::gmtime_r(&facts.st_mtime, &when);
-  std::array<char, 128> text;
   const bool recent = facts.st_mtime <= now && facts.st_mtime > now - kHalfAYear;
-  const auto month = kMonths[static_cast<std::size_t>(when.tm_mon)];
-  int length = std::snprintf(
-      text.data(), text.size(), "%s %4ju %-8u %-8u %12jd %s %2d ", mode_text(facts.st_mode).data(),
-      static_cast<std::uintmax_t>(facts.st_nlink), facts.st_uid, facts.st_gid,
-      static_cast<std::intmax_t>(facts.st_size), month, when.tm_mday);
-  const auto at = static_cast<std::size_t>(length);
-  length +=
-      recent ? std::snprintf(&text[at], text.size() - at, "%02d:%02d ", when.tm_hour, when.tm_min)
-             : std::snprintf(&text[at], text.size() - at, "%5d ", when.tm_year + 1900);
-  std::string out{text.data(), static_cast<std::size_t>(length)};
+  std::string out;
+  Columns line{out};
+  line.text(mode_text(facts.st_mode).data()).text(" ");
+  line.right(static_cast<std::intmax_t>(facts.st_nlink), 4).text(" ");
+  line.left(facts.st_uid, 8).text(" ").left(facts.st_gid, 8).text(" ");
+  line.right(facts.st_size, 12).text(" ");
+  line.text(kMonths[static_cast<std::size_t>(when.tm_mon)]).text(" ").right(when.tm_mday, 2);
+  if (recent) {
+    line.text(" ").right(when.tm_hour, 2, '0').text(":").right(when.tm_min, 2, '0').text(" ");
+  } else {
+    line.text(" ").right(when.tm_year + 1900, 5).text(" ");
+  }
   append_name(out, name);
   if (!link.empty()) {
     out.append(" -> ");
@@ -131,7 +176,7 @@ std::string time_text(std::time_t time) {
 // A fraction of a second may follow, and is dropped.
 std::optional<std::time_t> parse_time(std::string_view text) {
   constexpr std::size_t kDigits = 14;
-  if (text.size() > kDigits && (text[kDigits] != '.' || !number(text.substr(kDigits + 1))))
+  if (text.size() > kDigits && (text[kDigits] != '.' || !all_digits(text.substr(kDigits + 1))))
     return std::nullopt;
   text = text.substr(0, kDigits);
   if (text.size() != kDigits || !number(text.substr(0, 8)) || !number(text.substr(8)))

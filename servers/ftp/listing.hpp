@@ -25,6 +25,9 @@ namespace procpool::ftp {
 std::string list_line(std::string_view name, const struct stat& facts, std::time_t now,
                       std::string_view link = {});
 
+// As NLST writes it, likewise.
+std::string name_line(std::string_view name);
+
 // RFC 3659 §7.5. The facts that a client may choose from, by OPTS MLST.
 enum class Fact : unsigned { type, size, modify, perm, unique, unix_mode };
 inline constexpr std::array<std::string_view, 6> kFactNames{"type", "size",   "modify",

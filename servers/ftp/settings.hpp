@@ -9,7 +9,10 @@
 #include <string>
 
 #include "servers/ftp/data_link.hpp"
+#include "servers/ftp/quota.hpp"
+#include "servers/ftp/transfer_log.hpp"
 #include "servers/ftp/users.hpp"
+#include "servers/models/sandbox.hpp"
 
 namespace procpool::ftp {
 
@@ -18,6 +21,7 @@ struct Settings {
   std::string
       anonymous{};  // the root of what "anonymous" and "ftp" see; empty: they may not log in
   Users users{};
+  QuotaMemory quotas{};  // take_quotas(): needed if a user has a quota
 
   std::chrono::milliseconds login_timeout{60'000};   // until somebody is logged in
   std::chrono::milliseconds idle_timeout{300'000};   // between commands
@@ -25,12 +29,16 @@ struct Settings {
   std::chrono::milliseconds accept_timeout{60'000};  // for the data connection
   unsigned login_failures = 3;                       // the last one ends the session
 
-  PortRange passive_ports{};
+  PortRange passive_ports = kernel_ports();
   std::string passive_host{};  // what PASV says, behind an address translation; empty: the server's
 
   mode_t umask = 022;
   bool durable = false;        // an upload is on the disk before it is acknowledged
-  std::string transfer_log{};  // xferlog(5); "off" or empty: none, "-": standard output
+  std::string transfer_log{};  // "off" or empty: none, "-": standard output
+  TransferLogFormat transfer_log_format = TransferLogFormat::xferlog;
+
+  // Of models::SandboxFor::session, where that is available; null: no sandbox.
+  std::shared_ptr<const models::SandboxFilter> sandbox{};
 };
 
 using SettingsPtr = std::shared_ptr<const Settings>;

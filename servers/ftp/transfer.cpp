@@ -82,6 +82,14 @@ void append_without_cr(std::string& out, std::string_view text, bool& held_cr) {
   }
 }
 
+// There is no room for one byte more: nor need there be, if that was all.
+net::Task<TransferResult> end_or_too_much(net::Stream& data, TransferRules rules) {
+  std::array<char, 1> byte;
+  const auto got = co_await data.read_some(byte, Deadline::in(rules.patience));
+  if (got.failed()) co_return of_client(got);
+  co_return got.bytes == 0 ? TransferResult{} : of_file(EDQUOT);
+}
+
 }  // namespace
 
 net::Task<TransferResult> send_file(net::Stream& data, int file, off_t offset,
@@ -125,26 +133,26 @@ net::Task<TransferResult> send_text_file(net::Stream& data, int file, TransferRu
   }
 }
 
-net::Task<TransferResult> receive_file(net::Stream& data, int file, std::uint64_t most,
+net::Task<TransferResult> receive_file(net::Stream& data, int file, const Room& room,
                                        TransferRules rules) {
   ipc::Pipe pipe = make_large_pipe();
   Pace pace{rules};
   std::uint64_t moved = 0;
   for (;;) {
-    const std::uint64_t one_too_many = most - moved + 1;
-    const std::size_t piece = pace.piece(std::min<std::uint64_t>(4 * kPiece, one_too_many));
+    const std::uint64_t allowed = room(moved + 1);
+    if (allowed <= moved) co_return co_await end_or_too_much(data, rules);
+    const std::size_t piece = pace.piece(std::min<std::uint64_t>(4 * kPiece, allowed - moved));
     const auto got = co_await data.receive_file(file, pipe, piece, Deadline::in(rules.patience));
     moved += got.bytes;
     rules.done = moved;
     if (got.of_file) co_return of_file(got.error);
     if (got.failed()) co_return of_client(got);
-    if (moved > most) co_return of_file(EDQUOT);
     if (got.bytes == 0) co_return TransferResult{};
     if (pace.must_wait()) co_await pace.wait_for_turn(moved);
   }
 }
 
-net::Task<TransferResult> receive_text_file(net::Stream& data, int file, std::uint64_t most,
+net::Task<TransferResult> receive_text_file(net::Stream& data, int file, const Room& room,
                                             TransferRules rules) {
   auto buffer = std::make_unique<std::array<char, kTextPiece>>();
   Pace pace{rules};
@@ -160,7 +168,7 @@ net::Task<TransferResult> receive_text_file(net::Stream& data, int file, std::ui
     append_without_cr(out, {buffer->data(), got.bytes}, held_cr);
     if (got.bytes == 0 && held_cr) out.push_back('\r');
     written += out.size();
-    if (written > most) co_return of_file(EDQUOT);
+    if (room(written) < written) co_return of_file(EDQUOT);
     try {
       write_full(file, out, "upload");
     } catch (const Error& error) {

@@ -41,11 +41,14 @@ net::Task<TransferResult> send_text_file(net::Stream& data, int file, TransferRu
 
 inline constexpr std::uint64_t kNoLimit = std::uint64_t{1} << 62;
 
+// How many bytes there may be in all, when so many are wanted: less is all that there is room for.
+using Room = std::function<std::uint64_t(std::uint64_t wanted)>;
+
 // What comes, to the file's own offset, up to the end; with splice(2), except as text: CR LF
-// becomes LF. More than `most` bytes are EDQUOT.
-net::Task<TransferResult> receive_file(net::Stream& data, int file, std::uint64_t most,
+// becomes LF. More bytes than there is room for are EDQUOT. `room` outlives the transfer.
+net::Task<TransferResult> receive_file(net::Stream& data, int file, const Room& room,
                                        TransferRules rules);
-net::Task<TransferResult> receive_text_file(net::Stream& data, int file, std::uint64_t most,
+net::Task<TransferResult> receive_text_file(net::Stream& data, int file, const Room& room,
                                             TransferRules rules);
 
 // Pieces, until there is none: a listing.

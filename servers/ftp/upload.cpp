@@ -1,6 +1,7 @@
 #include "servers/ftp/upload.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "ipc/base/error.hpp"
+#include "servers/ftp/listing.hpp"
 #include "servers/ftp/path.hpp"
 
 namespace procpool::ftp {
@@ -23,22 +25,45 @@ std::string proc_path(const UniqueFd& file) {
   return "/proc/self/fd/" + std::to_string(file.fd());
 }
 
+// Not before somebody took it for abandoned.
+bool is_locked_in_time(const UniqueFd& file) {
+  struct stat facts{};
+  return ::flock(file.fd(), LOCK_EX | LOCK_NB) == 0 && ::fstat(file.fd(), &facts) == 0 &&
+         facts.st_nlink != 0;
+}
+
+bool is_abandoned(const FileTree& tree, const std::string& path) {
+  const UniqueFd file = tree.open(path, O_RDONLY | O_NOFOLLOW);
+  return file.valid() && ::flock(file.fd(), LOCK_EX | LOCK_NB) == 0;
+}
+
 }  // namespace
 
 Upload::Upload(const FileTree& tree, std::string path, mode_t mode)
     : path_{std::move(path)}, parent_{tree.open_parent(path_)} {
   if (!parent_.valid()) throw_errno("open", parent_of(path_));
   file_ = UniqueFd{::openat(parent_.fd(), ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode)};
-  if (file_.valid()) return;
+  if (file_.valid()) {
+    if (::flock(file_.fd(), LOCK_EX | LOCK_NB) != 0) throw_errno("flock", path_);
+    return;
+  }
   if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) throw_errno("open", path_);
-  own_name_ = fresh_name();
-  file_ = UniqueFd{::openat(parent_.fd(), own_name_.c_str(),
-                            O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)};
-  if (!file_.valid()) throw_errno("open", path_);
+  do {
+    own_name_ = fresh_name();
+    file_ = UniqueFd{::openat(parent_.fd(), own_name_.c_str(),
+                              O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode)};
+    if (!file_.valid()) throw_errno("open", path_);
+  } while (!is_locked_in_time(file_));
 }
 
 Upload::~Upload() {
   if (!own_name_.empty()) ::unlinkat(parent_.fd(), own_name_.c_str(), 0);
+}
+
+std::uint64_t Upload::size() const {
+  struct stat facts{};
+  if (::fstat(file_.fd(), &facts) != 0) throw_errno("fstat", path_);
+  return static_cast<std::uint64_t>(facts.st_size);
 }
 
 void Upload::commit(Durable durable) {
@@ -74,6 +99,18 @@ std::string Upload::link_to_own_name() {
     throw_errno("link", path_);
   }
   return name;
+}
+
+std::vector<std::string> abandoned_uploads(const FileTree& tree, const std::string& directory) {
+  std::vector<std::string> names;
+  UniqueFd opened = tree.open(directory, O_RDONLY | O_DIRECTORY);
+  if (!opened.valid()) return names;
+  DirectoryReader reader{std::move(opened)};
+  while (auto name = reader.next_name()) {
+    if (name->starts_with(Upload::kPrefix) && is_abandoned(tree, resolve(directory, *name)))
+      names.push_back(*std::move(name));
+  }
+  return names;
 }
 
 }  // namespace procpool::ftp

@@ -17,12 +17,13 @@
 namespace procpool::ftp {
 namespace {
 
-constexpr std::size_t kFields = 5;
+constexpr std::size_t kFields = 6;
 
 std::uint64_t number(std::string_view text, const std::string& where, std::string_view what) {
   std::uint64_t value = 0;
+  if (text.empty()) return value;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size())
+  if (error != std::errc{} || end != text.data() + text.size())
     throw Error{where, std::string{text}, "is no " + std::string{what}};
   return value;
 }
@@ -48,6 +49,7 @@ User make_user(const std::array<std::string_view, kFields>& fields, const std::s
     throw Error{where, std::string{fields[3]}, "must be r or rw"};
   user.may_write = fields[3] == "rw";
   user.rate = number(fields[4], where, "rate");
+  user.quota = number(fields[5], where, "quota");
   return user;
 }
 
@@ -68,7 +70,7 @@ Users parse_users(std::string_view text, const std::string& origin) {
     const std::string where = origin + ":" + std::to_string(number_of_line);
     const auto fields = fields_of(line);
     if (!fields || fields->front().empty())
-      throw Error{where, "", "must be name:hash:home:rights:rate"};
+      throw Error{where, "", "must be name:hash:home:rights:rate:quota"};
     if (!users.emplace((*fields)[0], make_user(*fields, where)).second)
       throw Error{where, std::string{(*fields)[0]}, "is there twice"};
   }
@@ -88,7 +90,11 @@ void write_users(const std::string& path, const Users& users) {
     require_plain(name, "user");
     require_plain(user.home, "home");
     text.append(name).append(":").append(user.hash).append(":").append(user.home);
-    text.append(user.may_write ? ":rw:" : ":r:").append(std::to_string(user.rate)).append("\n");
+    text.append(user.may_write ? ":rw:" : ":r:");
+    if (user.rate != 0) text.append(std::to_string(user.rate));
+    text.append(":");
+    if (user.quota != 0) text.append(std::to_string(user.quota));
+    text.append("\n");
   }
   struct stat old{};
   const mode_t mode = ::stat(path.c_str(), &old) == 0 ? old.st_mode & 07777U : 0600U;

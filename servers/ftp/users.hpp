@@ -17,12 +17,14 @@ struct User {
   std::string hash;  // of the password: models::hash_password
   std::string home;  // an absolute path: the root of what he sees
   bool may_write = false;
-  std::uint64_t rate = 0;  // bytes per second, of each transfer; 0: as fast as it goes
+  std::uint64_t rate = 0;   // bytes per second, of each transfer; 0: as fast as it goes
+  std::uint64_t quota = 0;  // bytes that he may keep in his home; 0: as many as there is room for
 };
 using Users = std::map<std::string, User, std::less<>>;
 
-// Lines of name:hash:home:rights:rate, where rights are "r" or "rw"; empty ones, and those
-// that begin with '#', are skipped. Throws Error that names the line and what is wrong with it.
+// Lines of name:hash:home:rights:rate:quota, where rights are "r" or "rw", and rate and quota may
+// be empty; empty lines, and those that begin with '#', are skipped. Throws Error that names the
+// line and what is wrong with it.
 Users parse_users(std::string_view text, const std::string& origin);
 Users read_users(const std::string& path);  // a regular file
 

@@ -21,6 +21,7 @@
 #include "servers/ftp/file_tree.hpp"
 #include "servers/ftp/listing.hpp"
 #include "servers/ftp/path.hpp"
+#include "servers/ftp/quota.hpp"
 #include "servers/ftp/reply.hpp"
 #include "servers/ftp/settings.hpp"
 #include "servers/ftp/transfer.hpp"
@@ -68,9 +69,11 @@ class Control {
   // The conversation.
   void say(const std::string& text);
   void say_now(const std::string& text);
+  void say_opening(const std::string& opening);
   net::Task<bool> send_replies();
   Deadline patience() const;
   void take(const std::string& line);
+  void show(const std::string& doing);
   void execute(const Verb& verb, const Command& command);
   void finish_transfer();
   bool logged_in() const noexcept { return tree_.has_value(); }
@@ -86,11 +89,14 @@ class Control {
              Body body);
   net::Task<> run_transfer(std::string opening, Body body);
   TransferRules rules() const;
-  net::Task<TransferResult> receive(net::Stream& data, int file) const;
+  net::Task<TransferResult> receive(net::Stream& data, int file, const Room& room) const;
   std::string end_of(const TransferResult& result) const;
   void log_transfer(const RunningTransfer& transfer, bool complete);
   void list(const std::string& argument, bool names_only);
   void store(const std::string& name, bool as_new);
+  void sweep(const std::string& directory);
+  bool may_keep_more(const std::string& file, std::uint64_t offset);
+  std::string shown_quota() const;
   void store_in_place(const std::string& file, off_t offset, std::string verb);
   DirectoryReader open_directory(const std::string& file) const;
 
@@ -108,6 +114,9 @@ class Control {
   void opts(const std::string& argument);
   void host(const std::string&);
   void unimplemented(const std::string&) { say(reply(502, "Not implemented.")); }
+
+  // RFC 2228 §3
+  void unprotected(const std::string&) { say(reply(503, "Nothing protects this connection.")); }
 
   void pwd(const std::string&);
   void cwd(const std::string& argument);
@@ -170,6 +179,8 @@ class Control {
   User user_;
   unsigned failures_ = 0;
   std::optional<FileTree> tree_;  // while somebody is logged in
+  Quota quota_;
+  std::string swept_;  // the directory that was looked through last
   std::string directory_ = "/";
 
   bool as_text_ = true;  // TYPE A is the default, RFC 959 §5.1
@@ -177,6 +188,7 @@ class Control {
   std::uint64_t restart_ = 0;
   std::optional<std::string> rename_from_;
   FactSet facts_ = kAllFacts;
+  bool in_command_ = false;  // which begins a transfer
   mode_t umask_;
   std::chrono::milliseconds idle_timeout_;
   std::optional<DataLink> link_;

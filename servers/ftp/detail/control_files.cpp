@@ -51,7 +51,9 @@ void Control::rmd(const std::string& argument) {
 }
 
 void Control::dele(const std::string& argument) {
-  simple(tree_->remove_file(path(argument)), argument, 250, "It is deleted.");
+  const std::string wanted = path(argument);
+  simple(quota_.change({wanted}, [&] { return tree_->remove_file(wanted); }), argument, 250,
+         "It is deleted.");
 }
 
 void Control::rnfr(const std::string& argument) {
@@ -68,7 +70,9 @@ void Control::rnfr(const std::string& argument) {
 void Control::rnto(const std::string& argument) {
   if (!rename_from_) return say(reply(503, "RNFR comes first."));
   const std::string from = *std::exchange(rename_from_, std::nullopt);
-  simple(tree_->rename(from, path(argument)), argument, 250, "It is renamed.");
+  const std::string to = path(argument);
+  simple(quota_.change({from, to}, [&] { return tree_->rename(from, to); }), argument, 250,
+         "It is renamed.");
 }
 
 void Control::size(const std::string& argument) {
@@ -102,9 +106,17 @@ void Control::mlst(const std::string& argument) {
   say(reply(250, "Facts:", {" " + mlst_line(wanted, *facts, user_.may_write, facts_)}, "End"));
 }
 
+std::string Control::shown_quota() const {
+  if (!quota_.is_limited()) return "You have no quota.";
+  const Quota::Room room = quota_.look();
+  return std::to_string(room.used) + " of " + std::to_string(quota_.limit()) + " bytes are used; " +
+         std::to_string(room.free) + " are free.";
+}
+
 void Control::site(const std::string& argument) {
   const auto [what, rest] = split(argument);
-  if (what == "HELP") return say(reply(214, "SITE commands:", {" CHMOD HELP IDLE UMASK"}, "End."));
+  if (what == "HELP")
+    return say(reply(214, "SITE commands:", {" CHMOD HELP IDLE QUOTA UMASK"}, "End."));
   if (what == "IDLE") {
     if (rest.empty())
       return say(reply(200, std::to_string(idle_timeout_ / 1s) + " seconds between commands."));
@@ -115,6 +127,7 @@ void Control::site(const std::string& argument) {
     idle_timeout_ = std::chrono::seconds{*seconds};
     return say(reply(200, rest + " seconds between commands."));
   }
+  if (what == "QUOTA") return say(reply(200, shown_quota()));
   if (what == "UMASK") {
     std::array<char, 8> text;
     if (rest.empty()) {

@@ -1,5 +1,6 @@
 // Transfers: how they are agreed upon, begin, and end.
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -69,6 +70,8 @@ void Control::mode(const std::string& argument) {
 void Control::allo(const std::string& argument) {
   const auto wanted = number(split(argument).first);
   if (!wanted) return say(reply(501, "It is a number of bytes."));
+  if (quota_.is_limited() && *wanted > quota_.look().free)
+    return say(reply(552, "Your quota has not so much room."));
   const UniqueFd here = tree_->open(directory_, O_RDONLY | O_DIRECTORY);
   struct statvfs facts{};
   if (here.valid() && ::fstatvfs(here.fd(), &facts) == 0 &&
@@ -153,7 +156,15 @@ void Control::begin(std::string verb, std::string file, std::uint64_t size, std:
   transfer_.emplace();
   transfer_->verb = std::move(verb);
   transfer_->file = std::move(file);
+  in_command_ = true;
   transfer_->task.spawn(run_transfer(std::move(opening), std::move(body)));
+  in_command_ = false;
+}
+
+// As long as the command is obeyed, what is said goes out before the next wait: of a transfer that
+// needs none, together with its end.
+void Control::say_opening(const std::string& opening) {
+  in_command_ ? say(reply(150, opening)) : say_now(reply(150, opening));
 }
 
 // Beside the conversation, which it wakes at its end and does not touch before: it may be destroyed
@@ -165,10 +176,9 @@ net::Task<> Control::run_transfer(std::string opening, Body body) {
     UniqueFd socket = co_await link.connect(session_.loop(), session_.client(),
                                             Deadline::in(settings_->accept_timeout));
     if (socket.valid()) {
-      say_now(reply(150, opening));
+      say_opening(opening);
       net::Stream data{session_.loop(), std::move(socket)};
       end = co_await body(data);
-      data.shutdown_write();
     }
   } catch (const Error& error) {
     session_.log().error("{}: {}", session_.client(), error.what());
@@ -188,9 +198,9 @@ void Control::finish_transfer() {
 }
 
 // gcc 12 runs both sides of `? co_await : co_await`.
-net::Task<TransferResult> Control::receive(net::Stream& data, int file) const {
-  if (as_text_) co_return co_await receive_text_file(data, file, kNoLimit, rules());
-  co_return co_await receive_file(data, file, kNoLimit, rules());
+net::Task<TransferResult> Control::receive(net::Stream& data, int file, const Room& room) const {
+  if (as_text_) co_return co_await receive_text_file(data, file, room, rules());
+  co_return co_await receive_file(data, file, room, rules());
 }
 
 std::string Control::end_of(const TransferResult& result) const {
@@ -210,8 +220,8 @@ void Control::log_transfer(const RunningTransfer& transfer, bool complete) {
       transfer.verb == "STOR" || transfer.verb == "STOU" || transfer.verb == "APPE";
   if (!incoming && transfer.verb != "RETR") return;
   log_.add({.ended = std::time(nullptr),
-            .took = std::chrono::duration_cast<std::chrono::seconds>(Deadline::Clock::now() -
-                                                                     transfer.began),
+            .took = std::chrono::duration_cast<std::chrono::milliseconds>(Deadline::Clock::now() -
+                                                                          transfer.began),
             .client = session_.client(),
             .user = session_.slot().user.get(),
             .file = transfer.file,
@@ -240,40 +250,82 @@ void Control::retr(const std::string& argument) {
         });
 }
 
+// What sessions that were killed have left there.
+void Control::sweep(const std::string& directory) {
+  if (directory == swept_) return;
+  swept_ = directory;
+  for (const std::string& name : abandoned_uploads(*tree_, directory)) {
+    const std::string file = resolve(directory, name);
+    quota_.change({file}, [&] { return tree_->remove_file(file); });
+  }
+}
+
 void Control::store(const std::string& name, bool as_new) {
+  sweep(parent_of(name));
+  if (!may_keep_more(name, 0)) return;
   auto upload = std::make_shared<Upload>(*tree_, name, 0666U & ~umask_);
   if (!may_transfer()) return;
+  auto claim =
+      std::make_shared<QuotaClaim>(QuotaClaim::replacing(quota_, name, upload->has_name()));
   const auto durable = settings_->durable ? Upload::Durable::yes : Upload::Durable::no;
   begin(as_new ? "STOU" : "STOR", name, 0,
         as_new ? "FILE: " + std::string{name_of(name)} : "Send it.",
-        [this, upload, durable, as_new](net::Stream& data) -> net::Task<std::string> {
-          const TransferResult result = co_await receive(data, upload->fd());
-          if (result.problem == Problem::none) {
-            if (!as_new) {
-              upload->commit(durable);
-            } else if (!upload->commit_as_new(durable)) {
-              co_return reply(553, "Somebody took the name.");
-            }
-          }
+        [this, name, upload, claim, durable, as_new](net::Stream& data) -> net::Task<std::string> {
+          // gcc 12 destroys a temporary of a co_await twice.
+          const Room room = [claim](std::uint64_t wanted) { return claim->grow_to(wanted); };
+          const TransferResult result = co_await receive(data, upload->fd(), room);
+          if (result.problem != Problem::none) co_return end_of(result);
+          const int error = claim->settle(name, upload->size(), [&] {
+            if (as_new) return upload->commit_as_new(durable) ? 0 : EEXIST;
+            upload->commit(durable);
+            return 0;
+          });
+          if (error == EEXIST) co_return reply(553, "Somebody took the name.");
+          if (error != 0) co_return end_of({.problem = Problem::file, .error = error});
           co_return end_of(result);
         });
 }
 
+// Said before the transfer, RFC 959 §4.2.2; what is rewritten takes no more room.
+bool Control::may_keep_more(const std::string& file, std::uint64_t offset) {
+  if (!quota_.is_limited()) return true;
+  const auto there = tree_->look_at_link(file);
+  if (there && offset < static_cast<std::uint64_t>(there->st_size)) return true;
+  if (quota_.look().free > 0) return true;
+  restart_ = 0;
+  say(reply(552, "Your quota is used up."));
+  return false;
+}
+
 // What is resumed or appended to is changed in place: if it is cut again, it can be resumed again.
+// By one session at a time.
 void Control::store_in_place(const std::string& file, off_t offset, std::string verb) {
-  auto target = std::make_shared<UniqueFd>(tree_->open(file, O_WRONLY | O_CREAT, 0666U & ~umask_));
+  UniqueFd opened = tree_->open(file, O_WRONLY | O_CREAT, 0666U & ~umask_);
   struct stat facts{};
-  if (!target->valid() || ::fstat(target->fd(), &facts) != 0)
+  if (!opened.valid() || ::fstat(opened.fd(), &facts) != 0)
     return tell_of_file(errno, std::string{name_of(file)});
   if (!S_ISREG(facts.st_mode)) return say(reply(550, "It is no regular file."));
   if (offset > facts.st_size) return say(reply(554, "The file is shorter than that."));
   if (!may_transfer()) return;
+  if (::flock(opened.fd(), LOCK_EX | LOCK_NB) != 0)
+    return say(reply(450, "Somebody else is writing to it."));
   if (verb == "APPE") offset = facts.st_size;
-  if (::lseek(target->fd(), offset, SEEK_SET) < 0) throw_errno("lseek", file);
+  if (::lseek(opened.fd(), offset, SEEK_SET) < 0) throw_errno("lseek", file);
+
+  struct Target {
+    UniqueFd file;
+    QuotaClaim claim;  // ends before the file is closed
+  };
+  auto claim = QuotaClaim::of_file(quota_, opened.fd());
+  auto target = std::make_shared<Target>(Target{std::move(opened), std::move(claim)});
   begin(std::move(verb), file, 0, "Send the rest.",
-        [this, target](net::Stream& data) -> net::Task<std::string> {
-          const TransferResult result = co_await receive(data, target->fd());
-          if (settings_->durable && ::fsync(target->fd()) != 0) throw_errno("fsync");
+        [this, target,
+         start = static_cast<std::uint64_t>(offset)](net::Stream& data) -> net::Task<std::string> {
+          const Room room = [target, start](std::uint64_t wanted) {
+            return target->claim.grow_to(start + wanted) - start;
+          };
+          const TransferResult result = co_await receive(data, target->file.fd(), room);
+          if (settings_->durable && ::fsync(target->file.fd()) != 0) throw_errno("fsync");
           co_return end_of(result);
         });
 }
@@ -281,24 +333,26 @@ void Control::store_in_place(const std::string& file, off_t offset, std::string 
 void Control::stor(const std::string& argument) {
   const std::string wanted = path(argument);
   const auto offset = static_cast<off_t>(std::exchange(restart_, 0));
-  if (offset != 0) return store_in_place(wanted, offset, "STOR");
-  const auto there = tree_->look(wanted);
-  if (there && !S_ISREG(there->st_mode))
-    return say(reply(550, argument + ": it is no regular file."));
-  store(wanted, false);
+  if (offset == 0) {
+    const auto there = tree_->look(wanted);
+    if (there && !S_ISREG(there->st_mode))
+      return say(reply(550, argument + ": it is no regular file."));
+    return store(wanted, false);
+  }
+  if (may_keep_more(wanted, static_cast<std::uint64_t>(offset)))
+    store_in_place(wanted, offset, "STOR");
 }
 
 void Control::appe(const std::string& argument) {
+  const std::string wanted = path(argument);
   restart_ = 0;
-  store_in_place(path(argument), 0, "APPE");
+  if (may_keep_more(wanted, kNoLimit)) store_in_place(wanted, 0, "APPE");
 }
 
-// RFC 1123 §4.1.2.9
+// RFC 1123 §4.1.2.9. Random from the start: what another session is about to make is not seen yet.
 void Control::stou(const std::string& argument) {
   std::random_device random;
-  std::string name = argument.empty() ? "file" : argument;
-  while (tree_->look(path(name)))
-    name = (argument.empty() ? "file" : argument) + "." + std::to_string(random());
+  const std::string name = (argument.empty() ? "file" : argument) + "." + std::to_string(random());
   restart_ = 0;
   store(path(name), true);
 }
@@ -327,7 +381,7 @@ void Control::list(const std::string& argument, bool names_only) {
   const std::time_t now = std::time(nullptr);
   NextPiece next;
   if (!S_ISDIR(facts->st_mode)) {
-    const std::string line = names_only ? name + "\r\n" : list_line(name, *facts, now);
+    const std::string line = names_only ? name_line(name) : list_line(name, *facts, now);
     next = [line, told = false]() mutable -> std::optional<std::string> {
       if (std::exchange(told, true)) return std::nullopt;
       return line;
@@ -346,7 +400,7 @@ void Control::list(const std::string& argument, bool names_only) {
           auto entry = reader->next_name();
           if (!entry) break;
           entry_name = *std::move(entry);
-          line = before + entry_name + "\r\n";
+          line = name_line(before + entry_name);
         } else {
           const auto entry = reader->next();
           if (!entry) break;
@@ -405,7 +459,7 @@ void Control::stat(const std::string& argument) {
     return say(reply(211, "procpool-ftpd",
                      {" You come from " + session_.client(),
                       " You are logged in as " + session_.slot().user.get(),
-                      as_text_ ? " TYPE: A" : " TYPE: I", " STRU: F; MODE: S"},
+                      as_text_ ? " TYPE: A" : " TYPE: I", " STRU: F; MODE: S", " " + shown_quota()},
                      "End."));
   }
   const std::string wanted = path(without_options(argument));

@@ -30,10 +30,12 @@
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "ipc/shared.hpp"
+#include "proc/signal_action.hpp"
 #include "servers/ftp/control.hpp"
 #include "servers/models/error_log.hpp"
 #include "servers/models/fork_per_client.hpp"
-#include "servers/models/password.hpp"
+#include "servers/models/log_file.hpp"
+#include "servers/models/sandbox.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/forked.hpp"
 #include "tests/support/gate.hpp"
@@ -41,19 +43,21 @@
 
 namespace procpool::test {
 
-// The hash of "secret": made once, for it is slow.
-inline const std::string& hash_of_secret() {
-  static const std::string hash = models::hash_password("secret");
-  return hash;
-}
+// Of "secret", by a method that takes no time: crypt(5), sha256crypt, with the fewest rounds.
+inline constexpr auto kHashOfSecret =
+    "$5$rounds=1000$saltsalt$eKLZU9t9OoPWrqOQsoTIKG0aYkZ5rGOoOQhiIvoSWX2";
 
 // A ForkPerClient with the FTP protocol in a process of its own, which ends with the test. "ada"
-// may write, "bob" may read.
+// may write, "bob" may read. Sessions are in their sandbox, where there is one. Of `service` what
+// is not the server's own counts: limits, and whom the sessions run as.
 class FtpServer {
  public:
   using Change = std::function<void(ftp::Settings&)>;
-  explicit FtpServer(const Change& change = {}, std::string listen = "127.0.0.1:0")
-      : listen_{std::move(listen)}, settings_{make_settings(change)} {}
+  explicit FtpServer(const Change& change = {}, std::string listen = "127.0.0.1:0",
+                     models::SessionService service = {})
+      : listen_{std::move(listen)},
+        service_{std::move(service)},
+        settings_{make_settings(change)} {}
   ~FtpServer() {
     if (!master_.ended()) {
       master_.kill(SIGINT);
@@ -82,28 +86,34 @@ class FtpServer {
     const auto log = folder_.path() / "log";
     return std::filesystem::exists(log) ? read_file(log) : std::string{};
   }
+  const std::filesystem::path& folder() const { return folder_.path(); }  // of its logs
+  pid_t pid() const { return master_.pid(); }
   void signal(int number) { master_.kill(number); }
   Ending wait() { return master_.wait(); }
 
  private:
   ftp::SettingsPtr make_settings(const Change& change) const {
     ftp::Settings settings;
-    settings.users["ada"] = {.hash = hash_of_secret(), .home = root(), .may_write = true};
-    settings.users["bob"] = {.hash = hash_of_secret(), .home = root()};
+    settings.users["ada"] = {.hash = kHashOfSecret, .home = root(), .may_write = true};
+    settings.users["bob"] = {.hash = kHashOfSecret, .home = root()};
     settings.transfer_log = folder_.path() / "xferlog";
+    if (models::sandbox_is_available())
+      settings.sandbox = std::make_shared<models::SandboxFilter>(models::SandboxFor::session);
     if (change) change(settings);
     return std::make_shared<const ftp::Settings>(std::move(settings));
   }
 
   models::SessionService service() const {
-    models::SessionService service;
+    models::SessionService service = service_;
     service.listen = {net::Address::parse(listen_)};
     service.full = "421 Full.\r\n";
     service.too_many_from_there = "421 Too many from there.\r\n";
     service.handler = [settings = settings_](models::Session& session, net::Stream stream) {
       return ftp::serve(session, std::move(stream), settings);
     };
-    service.make_logger = [this] { return models::make_error_log("test", folder_.path() / "log"); };
+    const std::string log = folder_.path() / "log";
+    service.make_logger = [log] { return models::make_error_log("test", log); };
+    service.prepare_logs = [log, owner = service.run_as] { models::make_log_file(log, owner); };
     return service;
   }
 
@@ -120,7 +130,9 @@ class FtpServer {
     return master.run();
   }
 
+  proc::ScopedSignalAction no_sigpipe_{SIGPIPE, SIG_IGN};  // clients write to what is closed
   std::string listen_;
+  models::SessionService service_;
   TempDir root_;
   TempDir folder_;
   ftp::SettingsPtr settings_;
@@ -133,7 +145,8 @@ class FtpServer {
 // Blocks, with a watchdog. Replies are without their line's end; of several lines, with LF between.
 class FtpClient {
  public:
-  explicit FtpClient(const FtpServer& server) : control_{connect_to(server.address())} {
+  explicit FtpClient(const FtpServer& server) : FtpClient{server.address()} {}
+  explicit FtpClient(const net::Address& server) : control_{connect_to(server)} {
     greeting_ = receive();
   }
 

@@ -1,5 +1,6 @@
 // What the FTP server is made of: pure functions, and files of users.
 #include <algorithm>
+#include <chrono>
 #include <ctime>
 #include <string>
 #include <string_view>
@@ -164,24 +165,46 @@ TEST(Port, is_six_numbers_or_an_extended_one) {
 
 TEST(TransferLog, has_one_line_whatever_a_file_is_called) {
   const std::string line = transfer_line(
-      {.client = "192.0.2.1", .user = "a da", .file = "/a b\nc", .bytes = 5, .complete = false});
+      {.client = "192.0.2.1", .user = "a da", .file = "/a b\nc", .bytes = 5, .complete = false},
+      TransferLogFormat::xferlog);
   EXPECT_EQ(std::ranges::count(line, '\n'), 1);
   EXPECT_TRUE(contains(line, " 192.0.2.1 5 /a_b_c b _ o r a_da ftp 0 * i\n")) << line;
+}
+
+TEST(TransferLog, is_json_if_that_is_wanted) {
+  const std::string line = transfer_line({.ended = 784'111'777,
+                                          .took = std::chrono::milliseconds{1500},
+                                          .client = "192.0.2.1",
+                                          .user = "ada",
+                                          .file = "/a \"b\"\n\xff",
+                                          .bytes = 5,
+                                          .incoming = true,
+                                          .complete = true},
+                                         TransferLogFormat::json);
+  EXPECT_EQ(line,
+            "{\"time\":\"1994-11-06T08:49:37Z\",\"client\":\"192.0.2.1\",\"user\":\"ada\","
+            "\"anonymous\":false,\"direction\":\"in\",\"file\":\"/a \\\"b\\\"\\n\xef\xbf\xbd\","
+            "\"type\":\"I\",\"bytes\":5,\"seconds\":1.5,\"complete\":true}\n");
 }
 
 TEST(Users, are_read_as_they_are_written) {
   const test::TempDir folder;
   const std::string path = folder.path() / "users";
-  const Users users{
-      {"ada",
-       {.hash = models::hash_password("x"), .home = "/srv/ada", .may_write = true, .rate = 5}},
-      {"bob", {.hash = models::hash_password("y"), .home = "/srv/bob"}}};
+  const Users users{{"ada",
+                     {.hash = models::hash_password("x"),
+                      .home = "/srv/ada",
+                      .may_write = true,
+                      .rate = 5,
+                      .quota = 7}},
+                    {"bob", {.hash = models::hash_password("y"), .home = "/srv/bob"}}};
   write_users(path, users);
   const Users back = read_users(path);
   ASSERT_EQ(back.size(), 2U);
   EXPECT_EQ(back.at("ada").home, "/srv/ada");
   EXPECT_TRUE(back.at("ada").may_write);
   EXPECT_EQ(back.at("ada").rate, 5U);
+  EXPECT_EQ(back.at("ada").quota, 7U);
+  EXPECT_EQ(back.at("bob").quota, 0U);
   EXPECT_FALSE(back.at("bob").may_write);
   EXPECT_TRUE(models::is_password("y", back.at("bob").hash));
 }
@@ -190,12 +213,14 @@ TEST(Users, that_are_wrong_are_named_with_their_line) {
   const std::string ada = "ada:" + models::hash_password("x");
   for (const auto& [text, problem] : std::initializer_list<std::pair<std::string, const char*>>{
            {"ada", "f:1"},
-           {"# a comment\n\nada:x:/home:r:0\n", "f:3 \"ada\": has a hash of no known method"},
-           {ada + ":home:r:0", "f:1 \"home\": must be an absolute path"},
-           {ada + ":/home:x:0", "f:1 \"x\": must be r or rw"},
-           {ada + ":/home:r:fast", "f:1 \"fast\": is no rate"},
-           {ada + ":/home:r:0:1", "f:1"},
-           {ada + ":/a:r:0\n" + std::string{ada}.append(":/a:r:0"),
+           {"# a comment\n\nada:x:/home:r:0:\n", "f:3 \"ada\": has a hash of no known method"},
+           {ada + ":home:r::", "f:1 \"home\": must be an absolute path"},
+           {ada + ":/home:x::", "f:1 \"x\": must be r or rw"},
+           {ada + ":/home:r:fast:", "f:1 \"fast\": is no rate"},
+           {ada + ":/home:r:0:much", "f:1 \"much\": is no quota"},
+           {ada + ":/home:r:0", "f:1"},
+           {ada + ":/home:r:0:1:2", "f:1"},
+           {ada + ":/a:r::\n" + std::string{ada}.append(":/a:r:0:0"),
             "f:2 \"ada\": is there twice"}}) {
     try {
       parse_users(text, "f");
