@@ -126,7 +126,7 @@ std::string throughput(const std::vector<Comparison>& rows, double left, double 
 // One line a mechanism, which serves as the legend as well.
 std::string round_trips(const std::vector<Comparison>& rows, double left, double right, double top,
                         double bottom) {
-  constexpr double kNames = 180;
+  constexpr double kNames = 210;
   std::vector<double> times;
   for (const auto& row : rows) times.push_back(row.ns_round_trip / 1000);
   const auto [least, most] = std::ranges::minmax(times);
