@@ -27,6 +27,7 @@ IDLE = 8000
 IDLE_BESIDE = 10000
 STRATEGIES = ("shared", "reuseport", "lock", "pass")
 PATIENCE = 10  # seconds
+RELOADS = 20  # a round: each takes a few milliseconds, give or take as much
 
 
 @dataclass
@@ -247,14 +248,14 @@ def reload(bench):
         for name, command in commands.items():
             first = Server(name, bench.server_cpu, lambda port, command=command: command(sites[0], port))
             servers[name] = running.enter_context(first)
-        for number in range(3 * bench.rounds):
+        for number in range(RELOADS * bench.rounds):
             for name, server in servers.items():
                 site = sites[(number + 1) % 2]
                 commands[name](site, server.port)
                 server.process.send_signal(signal.SIGHUP)
                 expected = (site / SMALL[1:]).read_bytes()
                 samples[name].append(milliseconds_until(lambda: asks(server.port, SMALL) == expected))
-                time.sleep(0.3)  # the old generation goes
+                milliseconds_until(lambda server=server: server.count_children() == 1)  # the old generation is gone
     medians = show("reload to the new generation", samples, "ms")
     return judge(Target(f"{OURS} / nginx", medians[OURS] / medians["nginx"], 1.0))
 

@@ -154,6 +154,7 @@ class Idlers {
                                 for (;;) ::pause();
                                 return 0;
                               },
+                          .options = {.die_with_parent = true},
                           .ready_within = 60s,
                           .restart = {.first_delay = 0ms, .longest_delay = 0ms}};
     supervisor_.start_generation(std::vector<ChildSpec>(count, idler), {{SIGKILL, kForever}});

@@ -40,6 +40,10 @@ class Server:
     def workers(self):
         return self.pids()[1:]
 
+    def count_children(self):
+        pid = self.process.pid
+        return len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
     def cpu_seconds(self):
         return sum(cpu_ticks(pid) for pid in self.pids()) / TICKS_PER_SECOND
 
@@ -69,7 +73,11 @@ def accepts(port):
 def process_tree(pid):
     yield pid
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in children.read_text().split():
+        try:
+            pids = children.read_text().split()
+        except OSError:  # it has ended meanwhile
+            continue
+        for child in pids:
             yield from process_tree(int(child))
 
 
