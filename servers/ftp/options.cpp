@@ -141,13 +141,6 @@ constexpr Setting<Settings> kSessionSettings[] = {
      set_transfer_log_format},
 };
 
-void apply(const CommandLine& command_line, Options& options) {
-  for (const auto& [key, values] : command_line.settings) {
-    if (!apply_flag(kSettings, options, key, values))
-      apply_flag(kSessionSettings, options.session, key, values);
-  }
-}
-
 // "user add ..." and so on. What was parsed is left in `change`.
 void offer_user_commands(CLI::App& app, CommandLine& result, UserChange& change) {
   auto* const user = app.add_subcommand("user", "who may log in: add, remove, passwd, list");
@@ -195,6 +188,13 @@ void offer_sessions(CLI::App& app, CommandLine& result) {
 }
 
 }  // namespace
+
+void apply(const CommandLine& command_line, Options& options) {
+  for (const auto& [key, values] : command_line.settings) {
+    if (!apply_flag(kSettings, options, key, values))
+      apply_flag(kSessionSettings, options.session, key, values);
+  }
+}
 
 CommandLine parse_command_line(int argc, const char* const* argv) {
   CommandLine result;
@@ -248,16 +248,7 @@ void validate(const Options& options, const Origins& origins) {
 }
 
 Options load_options(const CommandLine& command_line) {
-  Options options;
-  Origins origins;
-  if (command_line.config.empty()) {
-    apply(command_line, options);
-  } else {
-    origins = load_config(command_line.config, options, command_line);
-  }
-  for (const auto& [key, values] : command_line.settings) origins.erase(key);
-  validate(options, origins);
-  return options;
+  return program::load_options<Options>(command_line);
 }
 
 }  // namespace procpool::ftp

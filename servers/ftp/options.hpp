@@ -52,6 +52,9 @@ CommandLine parse_command_line(int argc, const char* const* argv);
 Origins load_config(const std::string& path, Options& options,
                     const CommandLine& command_line = {});
 
+// Lays the command line's settings over `options`. A repeatable one replaces the whole list.
+void apply(const CommandLine& command_line, Options& options);
+
 // Whether the sessions are in a sandbox.
 bool has_sandbox(const Options& options);
 

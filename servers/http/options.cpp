@@ -502,16 +502,7 @@ void validate(const Options& options, const Origins& origins) {
 }
 
 Options load_options(const CommandLine& command_line) {
-  Options options;
-  Origins origins;
-  if (command_line.config.empty()) {
-    apply(command_line, options);
-  } else {
-    origins = load_config(command_line.config, options, command_line);
-  }
-  for (const auto& [key, values] : command_line.settings) origins.erase(key);
-  validate(options, origins);
-  return options;
+  return program::load_options<Options>(command_line);
 }
 
 }  // namespace procpool::http

@@ -1,7 +1,7 @@
 // What the command line of a server said.
 //
-//   procpool-httpd --config site.toml --workers 4          // run, with these settings over the
-//   file procpool-httpd reload --pid-file /run/x.pid            // reload
+//   procpool-httpd --config site.toml --workers 4       // run: these settings over the file
+//   procpool-httpd reload --pid-file /run/x.pid         // reload
 #pragma once
 
 #include <optional>
@@ -44,6 +44,22 @@ bool apply_flag(const Setting<Target> (&all)[size], Target& target, const std::s
   const std::string reason = setting->set(target, values);
   if (!reason.empty()) throw OptionsError{"option", "--" + key, reason};
   return true;
+}
+
+// The defaults, under the file, under the command line; validated. The program brings
+// load_config(), apply() and validate() for its own types.
+template <typename Options, typename Line>
+Options load_options(const Line& command_line) {
+  Options options;
+  Origins origins;
+  if (command_line.config.empty()) {
+    apply(command_line, options);
+  } else {
+    origins = load_config(command_line.config, options, command_line);
+  }
+  for (const auto& [key, values] : command_line.settings) origins.erase(key);
+  validate(options, origins);
+  return options;
 }
 
 // What each server does by itself, and by its exit status. Throws Error.

@@ -211,7 +211,7 @@ TEST(Pool, calls_functions_lambdas_and_objects_in_another_process) {
             "x1");
   EXPECT_EQ(pool.apply(Multiply{.by = 3}, 5), 15);
   EXPECT_EQ(pool.apply(Greeting{.word = "hello"}, "you"), "hello you");
-  EXPECT_EQ(pool.apply(&::getpid), pool.apply([] { return ::getpid(); })) << "of a library";
+  EXPECT_NE(pool.apply(&::getpid), ::getpid()) << "of a library";
 }
 
 TEST(Pool, refuses_when_it_is_compiled_what_cannot_travel) {
