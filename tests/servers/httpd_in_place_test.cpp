@@ -2,7 +2,6 @@
 #include <signal.h>
 #include <sys/types.h>
 
-#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -14,12 +13,11 @@
 
 #include "proc/exit_status.hpp"
 #include "servers/net/address.hpp"
-#include "tests/support/children.hpp"
 #include "tests/support/contains.hpp"
-#include "tests/support/eventually.hpp"
 #include "tests/support/http_client.hpp"
 #include "tests/support/http_server.hpp"
 #include "tests/support/keep_alive_clients.hpp"
+#include "tests/support/process_one.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace procpool::test {
@@ -28,86 +26,32 @@ namespace {
 using namespace std::chrono_literals;
 using proc::ExitStatus;
 
-const std::string kUnshare =
-    "unshare --user --map-root-user --pid --fork --kill-child --mount-proc";
-
-// A server that is process 1 of a pid namespace, and whose program can be replaced.
 class UpgradeInPlace : public testing::Test {
  protected:
   void SetUp() override {
-    const HttpdRun attempt = run_program({"sh", "-c", kUnshare + " true"});
-    if (!attempt.status.success()) GTEST_SKIP() << "no pid namespace: " << attempt.errors;
+    if (const std::string why = ProgramInNamespace::why_not(); !why.empty()) GTEST_SKIP() << why;
   }
 
-  // `unshare`, whose child the server is.
-  class Container : public HttpServer {
-   public:
+  // The server, and who it is.
+  struct Container : HttpServer {
     explicit Container(const HttpServerSetup& setup) : HttpServer{setup} {}
-    ~Container() { stop_init(SIGINT); }
-    pid_t init() const { return init_; }
-    ExitStatus stop_init(int signal_number) {
-      if (process().is_running()) ::kill(init_, signal_number);
-      if (!process().wait_for(kPatience)) process().signal(SIGKILL);
-      return process().wait();
-    }
-    // No zombie among them.
-    bool await_workers(std::size_t count) const {
-      return eventually([&] {
-        const auto children = list_children(init_);
-        return children.size() == count && std::ranges::count(children, 'Z', &Child::state) == 0;
-      });
-    }
-    std::set<pid_t> workers() const {
-      std::set<pid_t> pids;
-      for (const Child& child : list_children(init_)) pids.insert(child.pid);
-      return pids;
-    }
-
-   private:
-    pid_t init_ = list_children(pid()).at(0).pid;
+    ProcessOne one{*this};
   };
 
   HttpServerSetup setup(const std::vector<std::string>& more = {}) const {
-    write_script(start_, "exec " + kUnshare + " " + program_ + " \"$@\"");
-    restore_program();
-    HttpServerSetup result{.program = start_,
+    HttpServerSetup result{.program = program_.start(),
                            .arguments = {"--pid-file", pid_file_, "--config", config_}};
     result.arguments.insert(result.arguments.end(), more.begin(), more.end());
     return result;
   }
 
-  static void write_script(const std::string& path, const std::string& script) {
-    std::ofstream{path + ".new"} << "#!/bin/sh\n" << script << "\n";
-    std::filesystem::permissions(path + ".new", std::filesystem::perms{0755});
-    std::filesystem::rename(path + ".new", path);
-  }
-
-  void restore_program() const {
-    std::filesystem::create_symlink(httpd_program(), program_ + ".new");
-    std::filesystem::rename(program_ + ".new", program_);
-  }
-
-  // What USR2 executes from here on.
-  void write_program(const std::string& script) const { write_script(program_, script); }
-
-  // But when it is tried, all is well.
-  void write_treacherous_program(const std::string& script) const {
-    write_program("case \"$*\" in *--check*) exit 0;; esac\n" + script);
-  }
-
-  // Asked for within the namespace.
-  HttpdRun upgrade(const Container& server) const {
-    return run_program({"nsenter", "--target", std::to_string(server.init()), "--user", "--pid",
-                        "--mount", "--preserve-credentials", httpd_program(), "upgrade",
-                        "--pid-file", pid_file_});
-  }
   void expect_success(const Container& server) const {
-    const HttpdRun result = upgrade(server);
+    const HttpdRun result = program_.upgrade(server.one, pid_file_);
     EXPECT_EQ(result.status, ExitStatus::exited(0)) << result.errors << server.errors();
     EXPECT_EQ(result.output, "process 1 runs the new program\n");
   }
   void expect_failure(const Container& server, const std::string& why) const {
-    const HttpdRun result = upgrade(server);
+    const HttpdRun result = program_.upgrade(server.one, pid_file_);
     EXPECT_EQ(result.status, ExitStatus::exited(1)) << server.errors();
     EXPECT_TRUE(contains(result.errors, "nothing has changed: ")) << result.errors;
     EXPECT_TRUE(contains(result.errors, why)) << result.errors << server.errors();
@@ -120,9 +64,8 @@ class UpgradeInPlace : public testing::Test {
     return HttpClient{server.port()}.get("/page").body;
   }
 
+  ProgramInNamespace program_{httpd_program()};
   TempDir dir_;
-  std::string start_ = dir_.path() / "start";
-  std::string program_ = dir_.path() / "httpd";
   std::string pid_file_ = dir_.path() / "httpd.pid";
   std::string config_ = [this] {
     const std::string path = dir_.path() / "httpd.toml";
@@ -149,10 +92,10 @@ TEST_P(UpgradeInPlaceWith, this_accept_strategy_again_and_again_loses_no_request
                             .longest_pause = 2ms}};
   for (int i = 0; i < 3; ++i) {
     clients.await_answers(50);
-    const std::set<pid_t> before = server.workers();
+    const std::set<pid_t> before = server.one.children();
     expect_success(server);
-    EXPECT_TRUE(server.await_workers(2)) << server.errors();
-    for (const pid_t pid : server.workers()) EXPECT_FALSE(before.contains(pid));
+    EXPECT_TRUE(server.one.await_children(2)) << server.errors();
+    for (const pid_t pid : server.one.children()) EXPECT_FALSE(before.contains(pid));
   }
   clients.await_answers(50);
   const ClientCounts counts = clients.stop();
@@ -160,7 +103,7 @@ TEST_P(UpgradeInPlaceWith, this_accept_strategy_again_and_again_loses_no_request
   EXPECT_EQ(counts.closed_idle, 0U) << counts;
   EXPECT_EQ(counts.wrong, 0U) << counts;
   EXPECT_EQ(counts.refused, 0U) << counts;
-  EXPECT_EQ(server.stop_init(SIGTERM), ExitStatus::exited(0)) << server.errors();
+  EXPECT_EQ(server.one.stop(SIGTERM), ExitStatus::exited(0)) << server.errors();
   EXPECT_FALSE(std::filesystem::exists(pid_file_));
 }
 
@@ -169,7 +112,7 @@ TEST_F(UpgradeInPlace, goes_on_counting) {
   make_page(server);
   for (int i = 0; i < 20; ++i) page_of(server);
   expect_success(server);
-  EXPECT_TRUE(server.await_workers(2));
+  EXPECT_TRUE(server.one.await_children(2));
   const std::string metrics = HttpClient{server.port()}.get("/status/metrics").body;
   const std::string name = "\nprocpool_httpd_requests_total ";
   const auto at = metrics.find(name);
@@ -180,14 +123,14 @@ TEST_F(UpgradeInPlace, goes_on_counting) {
 TEST_F(UpgradeInPlace, to_what_fails_its_trial_changes_nothing) {
   const Container server{setup()};
   make_page(server);
-  const std::set<pid_t> before = server.workers();
-  write_program("echo it is broken >&2; exit 3");
+  const std::set<pid_t> before = server.one.children();
+  program_.replace("echo it is broken >&2; exit 3");
   expect_failure(server, "it is broken");
-  write_program("kill -9 $$");
+  program_.replace("kill -9 $$");
   expect_failure(server, "killed by SIGKILL");
-  std::filesystem::remove(program_);
-  expect_failure(server, "No such file or directory");
-  EXPECT_EQ(server.workers(), before);
+  program_.replace("exec /nonexistent");
+  expect_failure(server, "not found");
+  EXPECT_EQ(server.one.children(), before);
   EXPECT_EQ(page_of(server), "hello");
 }
 
@@ -197,14 +140,34 @@ TEST_F(UpgradeInPlace, to_what_declines_after_all_ends_with_the_old_program_in_i
   const auto address = net::Address::parse("127.0.0.1:" + std::to_string(server.port()));
   KeepAliveClients clients{
       {.server = address, .target = "/page", .body = "hello", .connections = 8}};
-  write_treacherous_program("exec " + httpd_program() + " --bogus");
+  program_.replace_for_good("exec " + httpd_program() + " --bogus");
   for (int i = 0; i < 2; ++i) {
     clients.await_answers(50);
     expect_failure(server, "\"--bogus\": unknown option");
-    EXPECT_TRUE(server.await_workers(2));
+    EXPECT_TRUE(server.one.await_children(2));
   }
   EXPECT_TRUE(server.await_error("the program before is in its place again"));
-  restore_program();
+  program_.restore();
+  expect_success(server);
+  clients.await_answers(50);
+  const ClientCounts counts = clients.stop();
+  EXPECT_EQ(counts.lost, 0U) << counts << server.errors();
+  EXPECT_EQ(counts.closed_idle, 0U) << counts;
+}
+
+TEST_F(UpgradeInPlace, to_what_cannot_start_a_worker_ends_with_the_old_program_in_its_place) {
+  const Container server{setup()};
+  make_page(server);
+  const auto address = net::Address::parse("127.0.0.1:" + std::to_string(server.port()));
+  KeepAliveClients clients{
+      {.server = address, .target = "/page", .body = "hello", .connections = 8}};
+  program_.replace_for_good(std::string{"exec "} + PROCPOOL_BARREN_HTTPD + " \"$@\"");
+  for (int i = 0; i < 2; ++i) {
+    clients.await_answers(50);
+    expect_failure(server, "there is nothing to serve");
+    EXPECT_TRUE(server.one.await_children(2));
+  }
+  program_.restore();
   expect_success(server);
   clients.await_answers(50);
   const ClientCounts counts = clients.stop();
@@ -216,10 +179,10 @@ TEST_F(UpgradeInPlace, to_what_declines_after_all_ends_with_the_old_program_in_i
 TEST_F(UpgradeInPlace, that_fails_leaves_the_configuration_that_was_in_use) {
   const Container server{setup()};
   make_page(server);
-  write_treacherous_program("echo 'root = 5' >" + config_ + "; exec " + httpd_program() +
+  program_.replace_for_good("echo 'root = 5' >" + config_ + "; exec " + httpd_program() +
                             " \"$@\"");
   expect_failure(server, "\"root\": must be a string");
-  EXPECT_TRUE(server.await_workers(2));
+  EXPECT_TRUE(server.one.await_children(2));
   EXPECT_EQ(page_of(server), "hello");
 }
 
@@ -229,14 +192,14 @@ TEST_F(UpgradeInPlace, leaves_the_name_of_a_unix_socket_also_if_it_fails) {
   with_socket.listen = {"127.0.0.1:0", "unix:" + path};
   Container server{with_socket};
   make_page(server);
-  write_treacherous_program("exec " + httpd_program() + " --bogus");
+  program_.replace_for_good("exec " + httpd_program() + " --bogus");
   expect_failure(server, "--bogus");
-  restore_program();
+  program_.restore();
   expect_success(server);
   const HttpdRun curl =
       run_program({"curl", "-sS", "--unix-socket", path, "http://localhost/page"});
   EXPECT_EQ(curl.output, "hello") << curl.errors;
-  EXPECT_EQ(server.stop_init(SIGTERM), ExitStatus::exited(0));
+  EXPECT_EQ(server.one.stop(SIGTERM), ExitStatus::exited(0));
   EXPECT_FALSE(std::filesystem::exists(path));
 }
 

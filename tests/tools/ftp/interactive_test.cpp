@@ -43,7 +43,9 @@ class Terminal {
                .redirections = {proc::Redirection::fd(0, slave.fd()),
                                 proc::Redirection::fd(1, slave.fd()),
                                 proc::Redirection::fd(2, slave.fd())},
-               .environment = {{"TERM=xterm", "LANG=C.UTF-8", "HOME=/nonexistent"}}}));
+               .environment = {
+                   {"TERM=xterm", "LANG=C.UTF-8", "HOME=/nonexistent",
+                    "LSAN_OPTIONS=print_suppressions=0:suppressions=" PROCPOOL_LIBEDIT_LEAKS}}}));
   }
 
   void type(std::string_view keys) { write_full(master_.fd(), keys, "terminal"); }
