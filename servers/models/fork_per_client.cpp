@@ -18,6 +18,7 @@
 #include "proc/stranger.hpp"
 #include "servers/models/detail/doors.hpp"
 #include "servers/models/detail/manager_line.hpp"
+#include "servers/models/detail/packed_heap.hpp"
 #include "servers/models/detail/succession.hpp"
 
 namespace procpool::models {
@@ -78,6 +79,7 @@ ForkPerClient::ForkPerClient(SessionService service, Hooks<SessionService> hooks
       board_{std::move(board)},
       inheritance_{std::move(inheritance)},
       predecessor_{predecessor},
+      heap_{std::make_unique<detail::PackedHeap>()},
       patience_{loop_, [this] { lose_patience(); }},
       look_again_{loop_, [this] { watch_doors(); }},
       refill_{loop_, [this] { keep_spares(); }},
@@ -102,6 +104,7 @@ int ForkPerClient::run() {
                                  }};
   manager_->keep_calm();
   adopt_sessions();
+  heap_->pack();
   keep_spares();
   watch_doors();
   log_->info("serving");
@@ -157,6 +160,7 @@ void ForkPerClient::use(std::unique_ptr<Cycle> next) {
   dismiss_spares();  // which would serve with what was
   current_ = std::move(next);
   open_log();
+  heap_->pack();
   keep_spares();
   watch_doors();
 }

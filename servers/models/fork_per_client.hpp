@@ -41,6 +41,7 @@ namespace procpool::models {
 
 namespace detail {
 class ManagerLine;
+class PackedHeap;
 class Succession;
 struct Door;
 }  // namespace detail
@@ -180,6 +181,7 @@ class ForkPerClient {
   Predecessor* predecessor_;
   Loop loop_;
   std::unique_ptr<Cycle> current_;
+  std::unique_ptr<detail::PackedHeap> heap_;
   std::shared_ptr<spdlog::logger> log_;
   Phase phase_ = Phase::serving;
   bool reload_again_ = false;  // a HUP came while a successor was starting
