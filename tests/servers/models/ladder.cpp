@@ -174,11 +174,15 @@ net::Listener Stage::listen() const {
   return listener;
 }
 
+// It writes once before descriptors may be short: UBSan, to see that an object is of its type,
+// needs a pipe when that is used for the first time.
 models::ServerOptions Stage::options() const {
+  auto logger = models::make_error_log("test", log);
+  logger->error("{}", std::string{"begins"});
   return {.max_connections = settings.max_connections,
           .idle_timeout = settings.idle,
           .statistics = &statistics,
-          .log = models::make_error_log("test", log)};
+          .log = std::move(logger)};
 }
 
 ModelServer::ModelServer(const Model& model, Transport transport, Settings settings)
