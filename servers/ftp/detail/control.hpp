@@ -40,6 +40,7 @@ struct RunningTransfer {
   std::string verb;
   std::string file;
   std::string end;  // what is told at the end; empty: it runs
+  std::optional<DataLink> link{};
   Deadline::Clock::time_point began = Deadline::Clock::now();
   net::TaskGroup task{[](const std::exception_ptr&) {}};  // its body reports by itself
 };

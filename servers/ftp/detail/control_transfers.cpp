@@ -170,11 +170,11 @@ void Control::say_opening(const std::string& opening) {
 // Beside the conversation, which it wakes at its end and does not touch before: it may be destroyed
 // wherever it waits.
 net::Task<> Control::run_transfer(std::string opening, Body body) {
-  DataLink link = *std::exchange(link_, std::nullopt);
+  transfer_->link = std::exchange(link_, std::nullopt);
   std::string end = reply(425, "There is no data connection.");
   try {
-    UniqueFd socket = co_await link.connect(session_.loop(), session_.client(),
-                                            Deadline::in(settings_->accept_timeout));
+    UniqueFd socket = co_await transfer_->link->connect(session_.loop(), session_.client(),
+                                                        Deadline::in(settings_->accept_timeout));
     if (socket.valid()) {
       say_opening(opening);
       net::Stream data{session_.loop(), std::move(socket)};
@@ -188,10 +188,11 @@ net::Task<> Control::run_transfer(std::string opening, Body body) {
   wake_timer_.set(Deadline::now());
 }
 
+// The client need not wait until a socket that listened is closed, which takes the kernel longest.
 void Control::finish_transfer() {
   const bool complete = transfer_->end.starts_with("226");
   log_transfer(*transfer_, complete);
-  say(transfer_->end);
+  say_now(transfer_->end);
   transfer_.reset();
   session_.slot().end_transfer();
   restart_ = 0;
