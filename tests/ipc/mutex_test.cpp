@@ -76,7 +76,6 @@ TEST(Mutex, excludes_processes_from_each_other) {
 
 // The proof that an owner has died wants a descriptor.
 TEST(Mutex, waits_for_its_owner_when_there_is_no_descriptor_left_to_see_that_he_lives) {
-  if (test::kSanitized) GTEST_SKIP() << "the sanitizer itself needs descriptors, to see a type";
   const Shared<State> state;
   Forked holder = hold(state->mutex);
   Gate has_tried;

@@ -174,15 +174,11 @@ net::Listener Stage::listen() const {
   return listener;
 }
 
-// It writes once before descriptors may be short: UBSan, to see that an object is of its type,
-// needs a pipe when that is used for the first time.
 models::ServerOptions Stage::options() const {
-  auto logger = models::make_error_log("test", log);
-  logger->error("{}", std::string{"begins"});
   return {.max_connections = settings.max_connections,
           .idle_timeout = settings.idle,
           .statistics = &statistics,
-          .log = std::move(logger)};
+          .log = models::make_error_log("test", log)};
 }
 
 ModelServer::ModelServer(const Model& model, Transport transport, Settings settings)
