@@ -32,11 +32,13 @@ struct Written {
 
 // What a child writes into a pipe until it has ended well.
 Written written_by(const std::function<int(const UniqueFd& output)>& body) {
-  ipc::Pipe pipe = ipc::make_pipe();
-  Forked child{[&] { return body(pipe.writer); }};
-  pipe.writer.reset();
+  auto [reader, writer] = ipc::make_pipe();
+  const UniqueFd input = reader.release();
+  UniqueFd output = writer.release();
+  Forked child{[&] { return body(output); }};
+  output.reset();
   std::string text;
-  for (char byte = 0; retry_eintr([&] { return ::read(pipe.reader.fd(), &byte, 1); }) == 1;)
+  for (char byte = 0; retry_eintr([&] { return ::read(input.fd(), &byte, 1); }) == 1;)
     text.push_back(byte);
   EXPECT_EQ(child.wait(), exited(0)) << text;
   return {.by = child.pid(), .text = text};

@@ -15,6 +15,7 @@
 
 #include "ipc/base/io.hpp"
 #include "ipc/pipe.hpp"
+#include "proc/process.hpp"
 #include "tests/proc/watched_supervisor.hpp"
 #include "tests/support/forked.hpp"
 
@@ -39,10 +40,9 @@ pid_t fork_child_that_waits() {
 }
 
 Offspring offspring_of(const std::vector<pid_t>& pids) {
-  ipc::Pipe life = ipc::make_pipe();
-  Offspring offspring{.generation = 7,
-                      .life_reader = std::move(life.reader),
-                      .life_writer = std::move(life.writer)};
+  auto [reader, writer] = ipc::make_pipe();
+  Offspring offspring{
+      .generation = 7, .life_reader = reader.release(), .life_writer = writer.release()};
   for (std::size_t i = 0; i < pids.size(); ++i)
     offspring.children.push_back(
         {.name = "old", .pid = pids[i], .slot = static_cast<int>(i), .generation = 7});
@@ -114,13 +114,15 @@ TEST(Offspring, that_was_reaped_meanwhile_is_nobodys_any_more) {
 
 // The pipe outlives each program, so its end is the end of the process.
 TEST(Offspring, sees_by_the_same_pipe_as_before_that_its_supervisors_process_is_dead) {
-  ipc::Pipe ended = ipc::make_pipe();
+  auto [reader, writer] = ipc::make_pipe();
+  const UniqueFd seen = reader.release();
+  UniqueFd output = writer.release();
   Forked process{[&] {
     Watched first;
     first.start({worker([&](ChildContext& context) {
       context.ready();
       wait_ready(context.life_fd(), POLLIN, Deadline::never());
-      write_full(ended.writer.fd(), "seen", "pipe");
+      write_full(output.fd(), "seen", "pipe");
       return 0;
     })});
     Offspring offspring = first.supervisor.offspring();
@@ -132,8 +134,8 @@ TEST(Offspring, sees_by_the_same_pipe_as_before_that_its_supervisors_process_is_
     ::_exit(0);
   }};
   EXPECT_EQ(process.wait(), test::exited(0));
-  ended.writer.reset();
-  EXPECT_EQ(read_file("/proc/self/fd/" + std::to_string(ended.reader.fd())), "seen");
+  output.reset();
+  EXPECT_EQ(read_file("/proc/self/fd/" + std::to_string(seen.fd())), "seen");
 }
 
 }  // namespace
