@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "ipc/pipe.hpp"
 #include "proc/process.hpp"
 #include "tests/proc/watched_supervisor.hpp"
+#include "tests/support/children.hpp"
 #include "tests/support/forked.hpp"
 
 namespace procpool::proc {
@@ -114,17 +116,20 @@ TEST(Offspring, that_was_reaped_meanwhile_is_nobodys_any_more) {
 
 // The pipe outlives each program, so its end is the end of the process.
 TEST(Offspring, sees_by_the_same_pipe_as_before_that_its_supervisors_process_is_dead) {
+  test::become_subreaper();
   auto [reader, writer] = ipc::make_pipe();
   const UniqueFd seen = reader.release();
-  UniqueFd output = writer.release();
+  UniqueFd told = writer.release();
   Forked process{[&] {
-    Watched first;
-    first.start({worker([&](ChildContext& context) {
+    ChildSpec spec = worker([&](ChildContext& context) {
       context.ready();
       wait_ready(context.life_fd(), POLLIN, Deadline::never());
-      write_full(output.fd(), "seen", "pipe");
+      write_full(told.fd(), "seen", "pipe");
       return 0;
-    })});
+    });
+    spec.options.keep_only = {{told.fd()}};
+    Watched first;
+    first.start({std::move(spec)});
     Offspring offspring = first.supervisor.offspring();
     EXPECT_EQ(offspring.children.size(), 1U);
     EXPECT_EQ(offspring.children.at(0).name, "worker");
@@ -134,8 +139,10 @@ TEST(Offspring, sees_by_the_same_pipe_as_before_that_its_supervisors_process_is_
     ::_exit(0);
   }};
   EXPECT_EQ(process.wait(), test::exited(0));
-  output.reset();
-  EXPECT_EQ(read_file("/proc/self/fd/" + std::to_string(seen.fd())), "seen");
+  told.reset();
+  std::array<char, 8> word{};
+  EXPECT_EQ(retry_eintr([&] { return ::read(seen.fd(), word.data(), word.size()); }), 4);
+  EXPECT_TRUE(test::await_no_children());
 }
 
 }  // namespace
