@@ -99,7 +99,7 @@ net::Task<TransferResult> send_file(net::Stream& data, int file, off_t offset,
   Pace pace{rules};
   std::uint64_t moved = 0;
   for (off_t left = facts.st_size - offset; left > 0;) {
-    const std::size_t piece = std::min(static_cast<std::size_t>(left), pace.piece(16 * kPiece));
+    const std::size_t piece = std::min(static_cast<std::size_t>(left), pace.piece(kPiece));
     const net::IoResult sent = co_await data.send_file(file, offset, piece, rules.patience);
     moved += sent.bytes;
     rules.done = moved;

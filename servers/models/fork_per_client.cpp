@@ -459,10 +459,12 @@ void ForkPerClient::reload() {
   reload_again_ = succession_->under_way();
   if (reload_again_) return;
   manager_->tell([](auto& manager) { manager.reloading(); });
+  heap_->loosen();
   try {
     use(open(hooks_.reload()));
     finish_reload({});
   } catch (const std::exception& error) {
+    heap_->pack();
     finish_reload(error.what());
   }
 }

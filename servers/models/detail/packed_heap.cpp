@@ -1,9 +1,10 @@
 #include "servers/models/detail/packed_heap.hpp"
 
 #include <malloc.h>
+#include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
-#include <utility>
 
 namespace procpool::models::detail {
 namespace {
@@ -14,9 +15,9 @@ constexpr std::size_t kStep = 16;           // from one size to the next
 constexpr std::size_t kLastOfSteps = 1032;  // up to which the allocator keeps a list for each size
 constexpr std::size_t kMostFillings = 20'000;
 
-// The part of the heap that nobody had yet: mallinfo(3).
-std::size_t untouched() {
-  return ::mallinfo2().keepcost;
+// Where the part of the heap begins that nobody had yet: mallinfo(3), sbrk(2).
+std::uintptr_t end_of_use() {
+  return reinterpret_cast<std::uintptr_t>(::sbrk(0)) - ::mallinfo2().keepcost;
 }
 
 }  // namespace
@@ -25,21 +26,20 @@ void PackedHeap::Free::operator()(void* filling) const noexcept {
   std::free(filling);  // NOLINT(cppcoreguidelines-no-malloc): it comes from malloc
 }
 
-PackedHeap::Filling PackedHeap::fill_hole(std::size_t size) {
-  const std::size_t before = untouched();
-  Filling filling{std::malloc(size)};  // NOLINT(cppcoreguidelines-no-malloc): its holes
-  return untouched() == before ? std::move(filling) : nullptr;
+void PackedHeap::loosen() noexcept {
+  fillings_.clear();
 }
 
 void PackedHeap::pack() {
-  fillings_.clear();
+  loosen();
   if (::mallinfo2().arena == 0) return;
   fillings_.reserve(kMostFillings);  // so large that it comes from mmap(2), and makes no hole
+  const std::uintptr_t end = end_of_use();
   const auto fill = [&](std::size_t size) {
     while (fillings_.size() < kMostFillings) {
-      Filling filling = fill_hole(size);
-      if (!filling) return;
-      fillings_.push_back(std::move(filling));
+      void* const filling = std::malloc(size);  // NOLINT(cppcoreguidelines-no-malloc): its holes
+      if (reinterpret_cast<std::uintptr_t>(filling) >= end) return std::free(filling);
+      fillings_.emplace_back(filling);
     }
   };
   for (std::size_t size = kLargest; size > kLastOfSteps; size /= 2) fill(size);

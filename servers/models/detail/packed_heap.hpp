@@ -1,8 +1,9 @@
 // Why a child of fork writes to few of the pages that it shares with its parent.
 //
 //   PackedHeap heap;
-//   heap.pack();          // in the parent: now, and when much has come and gone
+//   heap.pack();                                     // in the parent
 //   proc::Process::fork([] { return serve(); });
+//   heap.loosen();                                   // before much is allocated and freed
 #pragma once
 
 #include <cstddef>
@@ -18,17 +19,14 @@ namespace procpool::models::detail {
 // another allocator than glibc's.
 class PackedHeap {
  public:
-  void pack();  // anew
+  void pack();
+  void loosen() noexcept;  // what was filled can be used again
 
  private:
   struct Free {
     void operator()(void* filling) const noexcept;
   };
-  using Filling = std::unique_ptr<void, Free>;
-
-  static Filling fill_hole(std::size_t size);  // null: there is none of this size
-
-  std::vector<Filling> fillings_;
+  std::vector<std::unique_ptr<void, Free>> fillings_;
 };
 
 }  // namespace procpool::models::detail
