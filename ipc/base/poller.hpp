@@ -64,7 +64,7 @@ class Poller {
 
   Backend backend() const noexcept;
 
-  static constexpr std::size_t kMostAtOnce = 256;
+  static constexpr std::size_t kMostAtOnce = 64;
 
  private:
   class Implementation;
