@@ -15,9 +15,10 @@
 #include "ipc/base/error.hpp"
 #include "tools/command_line.hpp"
 #include "tools/ipc_demo/compare.hpp"
-#include "tools/ipc_demo/narrator.hpp"
+#include "tools/ipc_demo/names.hpp"
 #include "tools/ipc_demo/scenario.hpp"
 #include "tools/ipc_demo/segments.hpp"
+#include "tools/narrator.hpp"
 #include "tools/table.hpp"
 
 namespace {
@@ -29,6 +30,20 @@ constexpr std::string_view kListSummary = "the named segments: who has them, and
 constexpr std::string_view kRemoveSummary = "remove named segments that nobody uses";
 constexpr std::string_view kCompareSummary =
     "all ways from one process to another, beside each other";
+
+enum class Act { play, kill };
+
+int show(const Scenario& scenario, Act act) {
+  const std::string name = text("/ipc-demo.", ::getpid());
+  const Names names{name};
+  const bool killing = act == Act::kill;
+  return narrate({.title = text("ipc-demo ", scenario.name, killing ? " --kill" : "", ": ",
+                                killing ? scenario.killed : scenario.summary),
+                  .name = name,
+                  .act = killing ? scenario.kill : scenario.play,
+                  .moral_title = "When to use it",
+                  .moral = scenario.when});
+}
 
 int show_measurements(const Scenario& scenario) {
   std::cout << "ipc-demo " << scenario.name << " --bench: " << scenario.summary << "\n\n";
@@ -94,7 +109,7 @@ void add_scenario(CLI::App& app, const Scenario& scenario, Action& action) {
   command->callback([&scenario, &action, kill, bench] {
     action = [&scenario, killing = kill->count() > 0, measuring = bench->count() > 0] {
       if (measuring) return show_measurements(scenario);
-      return narrate(scenario, killing ? Act::kill : Act::play);
+      return show(scenario, killing ? Act::kill : Act::play);
     };
   });
 }

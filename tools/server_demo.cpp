@@ -5,18 +5,44 @@
 
 #include "tools/command_line.hpp"
 #include "tools/server_demo/commands.hpp"
+#include "tools/server_demo/demonstration.hpp"
+#include "tools/table.hpp"
 
 namespace {
 
+using namespace procpool::server_demo;
 using procpool::demo::Action;
 
+std::string line_of(std::string_view name, std::string_view summary) {
+  constexpr std::size_t kNameWidth = 13;
+  return text("  ", procpool::demo::padded(name, kNameWidth, procpool::demo::Align::left), summary,
+              "\n");
+}
+
 std::string overview() {
-  return "server-demo shows how servers wait for their clients, and what each way costs.\n";
+  std::string lines =
+      "server-demo shows how servers wait for their clients, and what each way costs.\n\n"
+      "small experiments, with real processes and sockets: each shows what goes wrong and how it\n"
+      "is mended, and proves it\n" +
+      line_of("io", "one reader, three clients: eight ways to wait, beside each other") +
+      line_of("io MODEL", "one of them, step by step");
+  for (const auto* demonstration : demonstrations()) {
+    lines += line_of(demonstration->name, demonstration->summary);
+  }
+  lines += "\na small real program\n" +
+           line_of("recorder", "clients and the terminal write into one file (select)") +
+           "\nExit codes: 0 proved, 1 not, 2 wrong usage.\n";
+  return lines;
+}
+
+void define(CLI::App& app, Action& action) {
+  offer_io(app, action);
+  offer_demonstrations(app, action);
+  offer_recorder(app, action);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return procpool::demo::run_tool(argc, argv, "server-demo", overview(),
-                                  [](CLI::App&, Action&) {});
+  return procpool::demo::run_tool(argc, argv, "server-demo", overview(), define);
 }

@@ -8,6 +8,7 @@
 
 #include "ipc/base/error.hpp"
 #include "tools/ipc_demo/links.hpp"
+#include "tools/ipc_demo/names.hpp"
 #include "tools/ipc_demo/scenario.hpp"
 
 namespace procpool::demo {
@@ -24,7 +25,7 @@ std::string read_all(ipc::PipeReader& reader) {
 }
 
 void play(Stage& stage) {
-  const std::string path = stage.fifo_path();
+  const std::string path = fifo_path(stage.name());
   auto reader = stage.enter("reader", [&] {
     const ipc::Fifo fifo{path};
     stage.say("there was no ", path, ", so made it; waits for somebody to write");
@@ -51,7 +52,7 @@ void play(Stage& stage) {
 }
 
 void kill(Stage& stage) {
-  const std::string path = stage.fifo_path();
+  const std::string path = fifo_path(stage.name());
   auto reader = stage.enter("reader", [&] {
     const ipc::Fifo fifo{path};
     stage.say("made ", path, ", waits for somebody to write");

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tools/ipc_demo/measure.hpp"
-#include "tools/ipc_demo/stage.hpp"
+#include "tools/stage.hpp"
 
 namespace procpool::demo {
 

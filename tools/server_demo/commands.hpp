@@ -5,4 +5,10 @@
 
 #include "tools/command_line.hpp"
 
-namespace procpool::server_demo {}  // namespace procpool::server_demo
+namespace procpool::server_demo {
+
+void offer_demonstrations(CLI::App& app, demo::Action& action);
+void offer_io(CLI::App& app, demo::Action& action);
+void offer_recorder(CLI::App& app, demo::Action& action);
+
+}  // namespace procpool::server_demo

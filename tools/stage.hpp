@@ -1,4 +1,4 @@
-// Where a scenario plays: its processes, what they say, and what is proved.
+// Where something is shown by processes: who they are, what they say, and what is proved.
 //
 //   auto reader = stage.enter("reader", [&] { stage.say("reads"); ... });
 //   stage.await_sleep(reader);                      // it waits now
@@ -78,13 +78,8 @@ class Stage {
   void finish(proc::Process& process);
 
   const std::string& name() const noexcept { return name_; }  // "/ipc-demo.1234"
-  std::string fifo_path() const { return fifo_path(name_); }
-
-  // Of a scenario that has ended: what it left behind because it was cut short.
-  static void remove_names(const std::string& name) noexcept;
 
  private:
-  static std::string fifo_path(const std::string& name) { return "/dev/shm" + name + ".fifo"; }
   void send(Line::Kind kind, std::string_view words);
   void prove_texts(std::string_view what, std::string_view expected, std::string_view observed);
 

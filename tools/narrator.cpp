@@ -1,8 +1,7 @@
-#include "tools/ipc_demo/narrator.hpp"
+#include "tools/narrator.hpp"
 
 #include <poll.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -66,16 +65,6 @@ class Narrator {
   std::vector<Line> proofs_;
 };
 
-// Removed at the end, whatever the end is.
-struct Names {
-  explicit Names(std::string_view all) : name{all} {}
-  Names(const Names&) = delete;
-  Names& operator=(const Names&) = delete;
-  ~Names() { Stage::remove_names(name); }
-
-  std::string name;
-};
-
 // Kills all who could say something, and waits until they are gone.
 void end_all(proc::Process& director, ipc::Channel& lines) {
   director.signal(SIGKILL);  // the others die with it
@@ -101,23 +90,19 @@ int narrate_lines(Narrator& narrator, ipc::Channel& lines, proc::SignalSource& s
 
 }  // namespace
 
-int narrate(const Scenario& scenario, Act act) {
+int narrate(const Play& play) {
   proc::SignalSource signals{{SIGINT, SIGTERM, SIGHUP}};
   auto [listening, speaking] = ipc::make_channel();
-  print(text("ipc-demo ", scenario.name, act == Act::kill ? " --kill" : "", ": ",
-             act == Act::kill ? scenario.killed : scenario.summary, "\n\n",
-             padded("ms", kTimeWidth, Align::right), "  ", padded("pid", kPidWidth, Align::right),
-             "  ", padded("process", kRoleWidth, Align::left), "what happens\n"));
+  print(text(play.title, "\n\n", padded("ms", kTimeWidth, Align::right), "  ",
+             padded("pid", kPidWidth, Align::right), "  ",
+             padded("process", kRoleWidth, Align::left), "what happens\n"));
 
-  const std::string name = text("/ipc-demo.", ::getpid());
   const auto direct = [&] {
     listening.close();
-    Stage stage{std::move(speaking), name};
-    const auto enact = act == Act::kill ? scenario.kill : scenario.play;
-    enact(stage);
+    Stage stage{std::move(speaking), play.name};
+    play.act(stage);
     return 0;
   };
-  const Names names{name};
   auto director = proc::Process::fork(direct, {.name = "director", .die_with_parent = true});
   speaking.close();
 
@@ -134,8 +119,9 @@ int narrate(const Scenario& scenario, Act act) {
     return 128 + signal_number;
   }
   const bool ended_well = director.wait().success();
+  if (play.figures) print(text("\n", play.figures()));
   const bool proved = narrator.tell_proofs();
-  print(text("\nWhen to use it\n", wrapped(scenario.when, 2, kWidth)));
+  print(text("\n", play.moral_title, "\n", wrapped(play.moral, 2, kWidth)));
   return ended_well && proved ? 0 : 1;
 }
 

@@ -1,4 +1,4 @@
-#include "tools/ipc_demo/stage.hpp"
+#include "tools/stage.hpp"
 
 #include <poll.h>
 #include <signal.h>
@@ -14,8 +14,6 @@
 
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
-#include "ipc/message_queue.hpp"
-#include "ipc/named_segments.hpp"
 
 namespace procpool::demo {
 namespace {
@@ -106,16 +104,6 @@ double Stage::ms_since_kill() const {
 void Stage::finish(proc::Process& process) {
   const proc::ExitStatus status = process.wait();
   if (!status.success()) throw Error{"play", process.name(), status.text()};
-}
-
-void Stage::remove_names(const std::string& name) noexcept {
-  ::unlink(fifo_path(name).c_str());
-  try {
-    ipc::MessageQueue::unlink(name);
-    ipc::remove_named_segment(name);
-  } catch (const Error&) {
-    return;  // there is none: the scenario has removed it itself
-  }
 }
 
 Cue::Cue() : event_{::eventfd(0, EFD_CLOEXEC)} {
