@@ -13,9 +13,9 @@
 namespace procpool::demo {
 
 struct Play {
-  std::string title;                // the first line
-  std::string name;                 // Stage::name()
-  std::function<void(Stage&)> act;  // by a process of its own
+  std::string title;                               // the first line
+  std::string name;                                // Stage::name()
+  std::function<void(Stage&)> act;                 // by a process of its own
   std::function<std::string()> figures = nullptr;  // if any: told after it, before the proof
   std::string_view moral_title;
   std::string_view moral;  // the last lines

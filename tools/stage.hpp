@@ -77,7 +77,7 @@ class Stage {
   // Waits for the process; throws Error if it did not end well.
   void finish(proc::Process& process);
 
-  const std::string& name() const noexcept { return name_; }  // "/ipc-demo.1234"
+  const std::string& name() const noexcept { return name_; }
 
  private:
   void send(Line::Kind kind, std::string_view words);

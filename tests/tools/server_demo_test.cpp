@@ -144,9 +144,8 @@ TEST(ServerDemoIo, shows_that_an_early_end_of_reading_loses_what_edges_do_not_te
 TEST(ServerDemoIo, puts_all_models_side_by_side) {
   const Ran ran = run({"io"});
   expect_proved(ran);
-  for (const std::string row :
-       {"blocking     ", "nonblocking  ", "timeout  ", "select  ", "poll  ", "epoll  ",
-        "epoll-et  ", "coroutine  ", "epoll-et, one read  "}) {
+  for (const std::string row : {"blocking     ", "nonblocking  ", "timeout  ", "select  ", "poll  ",
+                                "epoll  ", "epoll-et  ", "coroutine  ", "epoll-et, one read  "}) {
     EXPECT_TRUE(contains(ran.output, "\n  " + row)) << row << "\n" << ran.output;
   }
   EXPECT_TRUE(contains(ran.output, "for ever")) << ran.output;
@@ -180,9 +179,8 @@ TEST(ServerDemo, refuses_wrong_usage_in_one_line) {
 }
 
 TEST(ServerDemo, that_is_told_to_end_leaves_nothing) {
-  auto process =
-      Process::spawn(command({"unix"}),
-                     {.die_with_parent = true, .redirections = {Redirection::pipe_from(1)}});
+  auto process = Process::spawn(
+      command({"unix"}), {.die_with_parent = true, .redirections = {Redirection::pipe_from(1)}});
   std::array<char, 4096> buffer;
   std::string output;
   while (!contains(output, "listens at")) {
@@ -255,7 +253,9 @@ TEST_F(RecorderTest, appends_what_clients_and_the_terminal_say_to_one_file) {
 TEST_F(RecorderTest, goes_on_when_clients_leave_in_any_way) {
   start_with_pipe();
   UniqueFd polite = client();
+  write_full(polite.fd(), "last words", "client");
   polite.reset();
+  EXPECT_TRUE(await_recorded("last words\n"));
   UniqueFd rude = client();
   const linger now{.l_onoff = 1, .l_linger = 0};
   ASSERT_EQ(::setsockopt(rude.fd(), SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);

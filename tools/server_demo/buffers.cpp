@@ -30,21 +30,28 @@ struct Filled {
   int error;  // of the send that did not go
 };
 
-// Sends until the kernel takes no more, and until that lasts: what is on its way makes room.
-Filled fill(const Ends& ends) {
+// Sends until the kernel takes no more.
+Filled send_what_goes(int socket) {
   const std::string chunk(4096, 'x');
-  std::size_t bytes = 0;
-  int error = 0;
+  for (Filled filled{.bytes = 0, .error = 0};;) {
+    const ssize_t sent = ::send(socket, chunk.data(), chunk.size(), MSG_DONTWAIT);
+    filled.error = error_of(sent);
+    if (filled.error != 0) return filled;
+    filled.bytes += static_cast<std::size_t>(sent);
+  }
+}
+
+// Until it lasts: what is on its way makes room once more.
+Filled fill(const Ends& ends) {
+  Filled all = send_what_goes(ends.client.fd());
   await("full buffers", [&] {
-    for (error = 0; error == 0;) {
-      const ssize_t sent = ::send(ends.client.fd(), chunk.data(), chunk.size(), MSG_DONTWAIT);
-      error = error_of(sent);
-      if (sent > 0) bytes += static_cast<std::size_t>(sent);
-    }
     const int in_buffers = unread_bytes(ends.server.fd()) + unsent_bytes(ends.client.fd());
-    return static_cast<std::size_t>(in_buffers) == bytes;
+    const Filled more = send_what_goes(ends.client.fd());
+    const bool is_full = more.bytes == 0 && static_cast<std::size_t>(in_buffers) == all.bytes;
+    all.bytes += more.bytes;
+    return is_full;
   });
-  return {.bytes = bytes, .error = error};
+  return all;
 }
 
 void show_full(Stage& stage) {

@@ -12,16 +12,14 @@
 namespace procpool::server_demo {
 namespace {
 
-constexpr std::array kDemonstrations{&framing_demonstration,   &buffers_demonstration,
-                                     &tcp_demonstration,       &udp_demonstration,
-                                     &broadcast_demonstration, &unix_demonstration,
-                                     &sockets_demonstration,   &names_demonstration};
+constexpr std::array kDemonstrations{
+    &framing_demonstration,   &buffers_demonstration, &tcp_demonstration,     &udp_demonstration,
+    &broadcast_demonstration, &unix_demonstration,    &sockets_demonstration, &names_demonstration};
 
 // A folder for the sockets and files of one demonstration, removed with this object.
 class Folder {
  public:
-  Folder()
-      : path_{std::filesystem::temp_directory_path() / text("server-demo.", ::getpid())} {
+  Folder() : path_{std::filesystem::temp_directory_path() / text("server-demo.", ::getpid())} {
     std::filesystem::create_directory(path_);
   }
   Folder(const Folder&) = delete;
@@ -65,12 +63,11 @@ int show(const Demonstration& demonstration) {
 
 void offer_demonstrations(CLI::App& app, demo::Action& action) {
   for (const Demonstration* demonstration : demonstrations()) {
-    CLI::App* command = app.add_subcommand(std::string{demonstration->name},
-                                           std::string{demonstration->summary});
+    CLI::App* command =
+        app.add_subcommand(std::string{demonstration->name}, std::string{demonstration->summary});
     command->footer("\nWhat to remember:\n" + demo::wrapped(demonstration->remember, 2, 80));
-    command->callback([&action, demonstration] {
-      action = [demonstration] { return show(*demonstration); };
-    });
+    command->callback(
+        [&action, demonstration] { action = [demonstration] { return show(*demonstration); }; });
   }
 }
 

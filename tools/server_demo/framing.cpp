@@ -103,7 +103,8 @@ void show_cure(Stage& stage, std::string_view name, const net::Framing& framing,
     }
     stage.say("finds ", found.size(), " messages in ", reads, " reads of at most ", kPiece,
               " bytes");
-    stage.prove(text("messages found by ", name), visible(joined(messages, ", ")), visible(joined(found, ", ")));
+    stage.prove(text("messages found by ", name), visible(joined(messages, ", ")),
+                visible(joined(found, ", ")));
   });
   stage.finish(writer);
   stage.finish(reader);
@@ -111,7 +112,7 @@ void show_cure(Stage& stage, std::string_view name, const net::Framing& framing,
 
 std::vector<std::string> padded_to(std::size_t size) {
   auto records = kMessages;
-  for (auto& record : records) record.resize(size, ' ');
+  for (auto& record : records) record.resize(size, '.');
   return records;
 }
 

@@ -40,9 +40,12 @@ struct Outcome : IoRecord {
 
 std::string_view expected_order(const IoModel& model) {
   switch (model.serves) {
-    case Serves::as_they_speak: return kAsTheySpeak;
-    case Serves::in_turn: return kInTurn;
-    case Serves::nobody: return "nobody";
+    case Serves::as_they_speak:
+      return kAsTheySpeak;
+    case Serves::in_turn:
+      return kInTurn;
+    case Serves::nobody:
+      return "nobody";
   }
   return {};
 }
@@ -71,7 +74,6 @@ class Run {
     auto reader = stage_.enter("reader", [&] { read(); });
     for (Client& client : connected_) client.socket.reset();
     for (const std::size_t speaker : kSpeakingOrder) {
-      Stage::await_sleep(clients_.at(speaker));
       may_speak_.at(speaker).give();
       await_effect(speaker, reader);
     }
@@ -93,8 +95,7 @@ class Run {
       listener_.reset();
       speak(number, socket.fd());
     }));
-    connected_.push_back(
-        {.name = kClientNames.at(number), .socket = accept_from(listener_.fd())});
+    connected_.push_back({.name = kClientNames.at(number), .socket = accept_from(listener_.fd())});
   }
 
   void speak(std::size_t number, int socket) {
@@ -124,8 +125,9 @@ class Run {
   // Until nothing more happens: the client has its answer, or nobody cares.
   void await_effect(std::size_t speaker, const proc::Process& reader) {
     has_spoken_.at(speaker).await();
-    const bool is_answered = model_.serves == Serves::as_they_speak ||
-                             (model_.serves == Serves::in_turn && speaker != kSpeakingOrder.front());
+    const bool is_answered =
+        model_.serves == Serves::as_they_speak ||
+        (model_.serves == Serves::in_turn && speaker != kSpeakingOrder.front());
     if (is_answered) {
       stage_.finish(clients_.at(speaker));
     } else if (model_.serves == Serves::in_turn) {
@@ -220,7 +222,9 @@ int show_all() {
                  {"unread bytes", Align::right}}};
     for (std::size_t i = 0; i < models.size(); ++i) add_row(table, *models[i], outcomes->at(i));
     return text("The same three clients each time; they speak in the order cyn, ada, bob.\n",
-                table.text());
+                table.text(),
+                "\n  waits: select, poll, epoll_wait; "
+                "set-up: fcntl, setsockopt, epoll_create1, epoll_ctl\n");
   };
   return show("io", kSummary, kRemember, act, figures);
 }

@@ -40,8 +40,8 @@ void Kernel::make_nonblocking(int fd) {
 }
 
 void Kernel::set_read_timeout(int fd, std::chrono::milliseconds time) {
-  const timeval value{.tv_sec = 0,
-                      .tv_usec = std::chrono::duration_cast<std::chrono::microseconds>(time).count()};
+  const timeval value{
+      .tv_sec = 0, .tv_usec = std::chrono::duration_cast<std::chrono::microseconds>(time).count()};
   check(Call::setsockopt, ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &value, sizeof value));
 }
 
@@ -64,9 +64,9 @@ void Kernel::epoll_add(int epoll, int fd, std::uint32_t events, void* mark) {
 
 std::span<epoll_event> Kernel::epoll_wait(int epoll, std::span<epoll_event> events,
                                           int timeout_ms) {
-  const long ready = check(Call::epoll_wait, ::epoll_wait(epoll, events.data(),
-                                                          static_cast<int>(events.size()),
-                                                          timeout_ms));
+  const long ready =
+      check(Call::epoll_wait,
+            ::epoll_wait(epoll, events.data(), static_cast<int>(events.size()), timeout_ms));
   return events.first(static_cast<std::size_t>(ready));
 }
 
@@ -102,7 +102,8 @@ void Reader::answer(Client& client) {
 std::string Reader::vain_reads() {
   const unsigned in_vain =
       record_.calls.reads_in_vain - std::exchange(told_in_vain_, record_.calls.reads_in_vain);
-  return in_vain == 0 ? "" : text("asked ", in_vain, in_vain == 1 ? " time" : " times", " in vain; ");
+  return in_vain == 0 ? ""
+                      : text("asked ", in_vain, in_vain == 1 ? " time" : " times", " in vain; ");
 }
 
 bool Reader::anybody() const {

@@ -37,8 +37,8 @@ enum class Call {
   epoll_wait
 };
 inline constexpr std::array<std::string_view, 9> kCallNames{
-    "read", "write", "fcntl", "setsockopt", "select", "poll", "epoll_create1", "epoll_ctl",
-    "epoll_wait"};
+    "read", "write",         "fcntl",     "setsockopt", "select",
+    "poll", "epoll_create1", "epoll_ctl", "epoll_wait"};
 
 // How often the kernel was asked, and how often for nothing. A value, fit for shared memory.
 struct CallCounts {

@@ -70,7 +70,8 @@ HeaderSizes PacketCapture::await_data(std::size_t bytes) {
     const std::string_view ip{packet.data() + ETH_HLEN, packet.size() - ETH_HLEN};
     const std::size_t ip_header = static_cast<std::size_t>(ip[0] & 0x0f) * kBytesAWord;
     const auto length = net::read_number<std::uint16_t>(ip.substr(2), std::endian::big);
-    const auto tcp_words = static_cast<std::size_t>(static_cast<unsigned char>(ip[ip_header + 12]) >> 4);
+    const auto tcp_words =
+        static_cast<std::size_t>(static_cast<unsigned char>(ip[ip_header + 12]) >> 4);
     const HeaderSizes headers{
         .ethernet = ETH_HLEN, .ip = ip_header, .tcp = tcp_words * kBytesAWord};
     if (length == headers.ip + headers.tcp + bytes) return headers;

@@ -47,8 +47,7 @@ UniqueFd connect_to(const net::Address& address) {
 }
 
 UniqueFd accept_from(int listener) {
-  UniqueFd socket{
-      retry_eintr([&] { return ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC); })};
+  UniqueFd socket{retry_eintr([&] { return ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC); })};
   if (!socket.valid()) throw_errno("accept");
   return socket;
 }
@@ -65,8 +64,7 @@ void send_all(int socket, std::string_view bytes) {
 
 std::string receive(int socket, std::size_t most) {
   std::string bytes(most, '\0');
-  const ssize_t count =
-      retry_eintr([&] { return ::recv(socket, bytes.data(), bytes.size(), 0); });
+  const ssize_t count = retry_eintr([&] { return ::recv(socket, bytes.data(), bytes.size(), 0); });
   if (count < 0) throw_errno("recv");
   bytes.resize(static_cast<std::size_t>(count));
   return bytes;

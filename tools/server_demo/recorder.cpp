@@ -104,9 +104,8 @@ void Recorder::run() {
 
     if (readable.has(signals_.fd()) && signals_.try_next()) return;
     if (readable.has(terminal_.fd()) && hear(terminal_) == Next::leave) return;
-    const auto left = clients_.remove_if([&](Source& client) {
-      return readable.has(client.fd()) && hear(client) == Next::leave;
-    });
+    const auto left = clients_.remove_if(
+        [&](Source& client) { return readable.has(client.fd()) && hear(client) == Next::leave; });
     if (readable.has(listener_.fd())) accept_client();
     if (left > 0) accepts_ = true;
   }
@@ -128,7 +127,8 @@ void Recorder::admit(UniqueFd socket) {
   const auto name = name_of_peer(socket.fd());
   if (!name) return;
   if (socket.fd() >= FD_SETSIZE) {
-    tell(socket.fd(), text("no place: select(2) watches descriptors below ", FD_SETSIZE, " only\n"));
+    tell(socket.fd(),
+         text("no place: select(2) watches descriptors below ", FD_SETSIZE, " only\n"));
     demo::print(text(*name, " was refused: descriptor ", socket.fd(), " is beyond select's set\n"));
     return;
   }
@@ -140,7 +140,11 @@ Recorder::Next Recorder::hear(Source& source) {
   std::array<char, kLongestLine> buffer;
   const ssize_t bytes = ::read(source.fd(), buffer.data(), buffer.size());
   if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return Next::go_on;
-  source.lines.feed({buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(bytes, 0))});
+  if (bytes > 0) {
+    source.lines.feed({buffer.data(), static_cast<std::size_t>(bytes)});
+  } else if (source.lines.unfinished() > 0) {
+    source.lines.feed("\n");  // last words
+  }
   while (const auto line = source.lines.next()) {
     if (record(source, *line) == Next::leave) return Next::leave;
   }

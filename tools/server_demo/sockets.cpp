@@ -121,7 +121,8 @@ icmphdr echo_request(std::uint16_t id) {
   icmphdr request{};
   request.type = ICMP_ECHO;
   request.un.echo.id = id;
-  request.checksum = checksum_of(std::bit_cast<std::array<std::uint16_t, sizeof request / 2>>(request));
+  request.checksum =
+      checksum_of(std::bit_cast<std::array<std::uint16_t, sizeof request / 2>>(request));
   return request;
 }
 

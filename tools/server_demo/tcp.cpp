@@ -18,7 +18,8 @@ namespace {
 
 using net::Address;
 
-// The queue of those who wait for accept takes one more than the backlog says.
+// The queue of those who wait for accept takes one more than the backlog says. Of a socket that
+// listens tcpi_unacked is how many wait there.
 void show_handshake(Stage& stage) {
   const UniqueFd listener = listen_on_loopback(0);
   const Address address = Address::local_of(listener.fd());
@@ -28,6 +29,7 @@ void show_handshake(Stage& stage) {
   Cue first_is_accepted;
   auto first = stage.enter("client 1", [&] {
     const UniqueFd socket = connect_to(address);
+    await("a place in the queue", [&] { return info_of(listener.fd()).tcpi_unacked == 1; });
     stage.say("is connected, though nobody has called accept: ", state_of(socket.fd()));
     stage.prove("connected before accept", "ESTABLISHED", state_of(socket.fd()));
     first_is_there.give();
@@ -43,7 +45,8 @@ void show_handshake(Stage& stage) {
     second_has_asked.give();
     await_state(socket.fd(), TCP_ESTABLISHED);
     const unsigned resent = info_of(socket.fd()).tcpi_total_retrans;
-    stage.say("is connected at last; its SYN was sent again ", resent, resent == 1 ? " time" : " times");
+    stage.say("is connected at last; its SYN was sent again ", resent,
+              resent == 1 ? " time" : " times");
     stage.prove("the SYN was sent again", true, resent > 0);
   });
   auto server = stage.enter("server", [&] {
@@ -76,14 +79,14 @@ void show_teardown(Stage& stage) {
     stage.say("still reads: \"", words, "\"");
     stage.prove("what comes through the other half", "still here", words);
     client_has_read.give();
-    stage.prove("and then the end of that half, too", "", receive(ends.client.fd(), 100));
+    stage.prove("bytes at the end of that half", 0, receive(ends.client.fd(), 100).size());
     await_state(ends.client.fd(), TCP_CLOSE);
     stage.say("has seen the server's FIN: the process is done, the kernel is not");
   });
   auto server = stage.enter("server", [&] {
     ends.client.reset();
     stage.prove("what was said", "bye", receive(ends.server.fd(), 100));
-    stage.prove("then the end", "", receive(ends.server.fd(), 100));
+    stage.prove("bytes at the end", 0, receive(ends.server.fd(), 100).size());
     const auto state = state_of(ends.server.fd());
     stage.say("reads the end: ", state, ", and may go on writing");
     stage.prove("the end that was closed to", "CLOSE_WAIT", state);
@@ -132,7 +135,8 @@ void show_restart(Stage& stage) {
   stage.say("starts the server anew: bind says ", error_text(refused), ", for a minute");
   stage.prove("bind while the port is in TIME_WAIT", error_text(EADDRINUSE), error_text(refused));
   const int taken = bind_error(address, Reuse::yes);
-  stage.say("the same with SO_REUSEADDR, which the old one had, too: ", taken == 0 ? "bound" : error_text(taken));
+  stage.say("the same with SO_REUSEADDR, which the old one had, too: ",
+            taken == 0 ? "bound" : error_text(taken));
   stage.prove("bind with SO_REUSEADDR", 0, taken);
 }
 
@@ -179,8 +183,8 @@ void show_layers(Stage& stage) {
   } else {
     stage.say("may not look at packets here (CAP_NET_RAW): computes what \"", kData, "\" takes");
   }
-  stage.say("Ethernet ", headers.ethernet, " + IP ", headers.ip, " + TCP ", headers.tcp,
-            " + data ", kData.size(), " = ", headers.all() + kData.size(), " bytes");
+  stage.say("Ethernet ", headers.ethernet, " + IP ", headers.ip, " + TCP ", headers.tcp, " + data ",
+            kData.size(), " = ", headers.all() + kData.size(), " bytes");
   stage.prove(capture.is_permitted() ? "bytes of headers, as caught" : "bytes of headers, computed",
               computed.all(), headers.all());
 }

@@ -15,7 +15,7 @@ namespace procpool::server_demo {
 namespace {
 
 constexpr std::array<std::string_view, 12> kStates{
-    "none",      "ESTABLISHED", "SYN_SENT", "SYN_RECV",   "FIN_WAIT1", "FIN_WAIT2",
+    "none",      "ESTABLISHED", "SYN_SENT",   "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
     "TIME_WAIT", "CLOSE",       "CLOSE_WAIT", "LAST_ACK", "LISTEN",    "CLOSING"};
 
 }  // namespace

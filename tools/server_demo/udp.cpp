@@ -124,7 +124,8 @@ void show_loss(Stage& stage) {
     for (unsigned i = 0; i < kMany; ++i) {
       if (socket.try_send(text(i), receiver.address()) == 0) ++*taken;
     }
-    stage.say("has sent ", kMany, " datagrams; the kernel took ", *taken, ", and complains of none");
+    stage.say("has sent ", kMany, " datagrams; the kernel took ", *taken,
+              ", and complains of none");
   });
   stage.finish(sender);
   auto reader = stage.enter("receiver", [&] {
@@ -187,8 +188,8 @@ void show_refusal(Stage& stage) {
   auto sender = stage.enter("sender", [&] {
     const auto stranger = DatagramSocket::open(AF_INET);
     const int sent = stranger.try_send("hello?", nobody);
-    stage.say("sends to ", nobody.text(), ", where nobody is: ",
-              sent == 0 ? "taken, as always" : error_text(sent));
+    stage.say("sends to ", nobody.text(),
+              ", where nobody is: ", sent == 0 ? "taken, as always" : error_text(sent));
     auto acquainted = DatagramSocket::open(AF_INET);
     acquainted.connect(nobody);
     acquainted.try_send("hello?");

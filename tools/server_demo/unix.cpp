@@ -98,13 +98,14 @@ void show_datagrams(Stage& stage) {
   auto answerer = stage.enter("server", [&] {
     std::array<char, 16> buffer;
     const auto first = server.receive(buffer, Deadline::in(kPatience));
-    const std::string first_path = first ? first->from.path() : "none came";
-    stage.say("the first one comes from \"", first_path, "\": nobody to answer");
+    const bool has_name = first && !first->from.path().empty();
+    stage.say("the first one comes from ", has_name ? first->from.path() : "nowhere",
+              ": it cannot be answered");
     const auto second = server.receive(buffer, Deadline::in(kPatience));
     if (!second) throw_errno("receive", "datagram", ETIMEDOUT);
     stage.say("the second one comes from ", second->from.path(), ": answers");
     server.try_send("here", second->from);
-    stage.prove("where the first one came from", "", first_path);
+    stage.prove("the first one came from a socket with a name", false, has_name);
   });
   stage.finish(client);
   stage.finish(answerer);
@@ -121,7 +122,7 @@ void show_stale_name(Stage& stage) {
   });
   listening.await();
   stage.kill(victim);
-  stage.prove("the name is left behind", 0, ::access(address.path().c_str(), F_OK));
+  stage.prove("the name is left behind", true, ::access(address.path().c_str(), F_OK) == 0);
   const int refused = net::connect(address, Deadline::in(kPatience)).error;
   stage.say("connects: ", error_text(refused), "; the name leads to nobody");
   const UniqueFd naive = open_socket(AF_UNIX, SOCK_STREAM);
@@ -141,8 +142,9 @@ void show_stale_name(Stage& stage) {
   listening_again.await();
   auto client = stage.enter("client", [&] {
     const auto made = net::connect(address, Deadline::in(kPatience));
-    stage.say("connects by the old name: ", made.failed() ? error_text(made.error) : "it is served");
-    stage.prove("connect after the name was taken over", 0, made.error);
+    stage.say("connects by the old name: ",
+              made.failed() ? error_text(made.error) : "it is served");
+    stage.prove("connected after the name was taken over", true, !made.failed());
     served.await();
   });
   stage.finish(client);
