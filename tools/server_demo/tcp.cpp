@@ -64,7 +64,7 @@ void show_handshake(Stage& stage) {
 
 void show_teardown(Stage& stage) {
   Ends ends = tcp_pair();
-  const std::uint16_t client_port = Address::local_of(ends.client.fd()).port();
+  const PortPair of_client = PortPair::of(ends.client.fd());
   Cue server_knows;
   Cue client_has_read;
   auto client = stage.enter("client", [&] {
@@ -102,9 +102,9 @@ void show_teardown(Stage& stage) {
   ends.server.reset();
   stage.finish(client);
   stage.finish(server);
-  await("TIME_WAIT", [&] { return waits_out(client_port); });
-  stage.say("looks into /proc/net/tcp: the client's port ", client_port, " is in TIME_WAIT");
-  stage.prove("who closed first is in TIME_WAIT", true, waits_out(client_port));
+  await("TIME_WAIT", [&] { return waits_out(of_client); });
+  stage.say("looks into /proc/net/tcp: the client's port ", of_client.own, " is in TIME_WAIT");
+  stage.prove("who closed first is in TIME_WAIT", true, waits_out(of_client));
 }
 
 enum class Reuse { no, yes };
@@ -119,18 +119,17 @@ void show_restart(Stage& stage) {
   UniqueFd listener = listen_on_loopback();
   net::set_option(listener.fd(), net::kReuseAddress, true);  // what it accepts inherits it
   const Address address = Address::local_of(listener.fd());
-  auto client = stage.enter("client", [&] {
-    const UniqueFd socket = connect_to(address);
-    receive(socket.fd(), 1);  // until the server leaves
-  });
+  const UniqueFd client = connect_to(address);
+  const PortPair of_server{.own = address.port(), .other = Address::local_of(client.fd()).port()};
   auto server = stage.enter("server", [&] {
     const UniqueFd connection = accept_from(listener.fd());
     stage.say("hangs up first, and ends");
   });
   listener.reset();
   stage.finish(server);
-  stage.finish(client);
-  await("TIME_WAIT", [&] { return waits_out(address.port()); });
+  receive(client.fd(), 1);  // the end
+  ::shutdown(client.fd(), SHUT_WR);
+  await("TIME_WAIT", [&] { return waits_out(of_server); });
   const int refused = bind_error(address, Reuse::no);
   stage.say("starts the server anew: bind says ", error_text(refused), ", for a minute");
   stage.prove("bind while the port is in TIME_WAIT", error_text(EADDRINUSE), error_text(refused));
@@ -142,7 +141,7 @@ void show_restart(Stage& stage) {
 
 void show_reset(Stage& stage) {
   Ends ends = tcp_pair();
-  const std::uint16_t client_port = Address::local_of(ends.client.fd()).port();
+  const PortPair of_client = PortPair::of(ends.client.fd());
   auto client = stage.enter("client", [&] {
     net::set_option(ends.client.fd(), net::kLinger, net::Linger{.seconds = 0});
     stage.say("closes with SO_LINGER 0: a RST goes out instead of a FIN");
@@ -154,7 +153,7 @@ void show_reset(Stage& stage) {
     const int error = error_of(::recv(ends.server.fd(), &byte, 1, 0));
     stage.say("reads: ", error_text(error), "; what was on its way is thrown away");
     stage.prove("a read after a RST", error_text(ECONNRESET), error_text(error));
-    stage.prove("TIME_WAIT after a RST", false, waits_out(client_port));
+    stage.prove("TIME_WAIT after a RST", false, waits_out(of_client));
   });
   stage.finish(server);
   const Address nobody = Address::local_of(listen_on_loopback().fd());  // closed again

@@ -9,6 +9,7 @@
 
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
+#include "servers/net/address.hpp"
 #include "tools/server_demo/plain_socket.hpp"
 
 namespace procpool::server_demo {
@@ -17,6 +18,13 @@ namespace {
 constexpr std::array<std::string_view, 12> kStates{
     "none",      "ESTABLISHED", "SYN_SENT",   "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2",
     "TIME_WAIT", "CLOSE",       "CLOSE_WAIT", "LAST_ACK", "LISTEN",    "CLOSING"};
+
+constexpr int kHexadecimal = 16;
+
+std::uint16_t port_in(const std::string& address) {
+  const std::string port = address.substr(address.find(':') + 1);
+  return static_cast<std::uint16_t>(std::stoul(port, nullptr, kHexadecimal));
+}
 
 }  // namespace
 
@@ -41,7 +49,12 @@ void await_state(int socket, unsigned state) {
   await(name_of_state(state), [&] { return info_of(socket).tcpi_state == state; });
 }
 
-bool waits_out(std::uint16_t local_port) {
+PortPair PortPair::of(int socket) {
+  return {.own = net::Address::local_of(socket).port(),
+          .other = net::Address::peer_of(socket).port()};
+}
+
+bool waits_out(const PortPair& connection) {
   std::istringstream lines{read_file("/proc/net/tcp")};
   std::string line;
   std::getline(lines, line);  // the titles
@@ -52,8 +65,10 @@ bool waits_out(std::uint16_t local_port) {
     std::string remote;
     std::string state;
     fields >> number >> local >> remote >> state;
-    const bool is_ours = std::stoul(local.substr(local.find(':') + 1), nullptr, 16) == local_port;
-    if (is_ours && std::stoul(state, nullptr, 16) == TCP_TIME_WAIT) return true;
+    if (PortPair{.own = port_in(local), .other = port_in(remote)} == connection &&
+        std::stoul(state, nullptr, kHexadecimal) == TCP_TIME_WAIT) {
+      return true;
+    }
   }
   return false;
 }

@@ -18,8 +18,17 @@ std::string_view state_of(int socket);           // throws Error
 
 void await_state(int socket, unsigned state);  // throws Error (ETIMEDOUT)
 
-// Whether an IPv4 connection whose end is this local port is in TIME_WAIT: no process has it any
-// more, the kernel keeps it.
-bool waits_out(std::uint16_t local_port);
+// The two ends of a connection on loopback, one of them as the own one.
+struct PortPair {
+  std::uint16_t own;
+  std::uint16_t other;
+
+  static PortPair of(int socket);  // throws Error
+  friend bool operator==(const PortPair&, const PortPair&) = default;
+};
+
+// Whether that end of an IPv4 connection is in TIME_WAIT: no process has it any more, the kernel
+// keeps it.
+bool waits_out(const PortPair& connection);
 
 }  // namespace procpool::server_demo
