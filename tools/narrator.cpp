@@ -122,6 +122,7 @@ int narrate(const Play& play) {
   if (play.figures) print(text("\n", play.figures()));
   const bool proved = narrator.tell_proofs();
   print(text("\n", play.moral_title, "\n", wrapped(play.moral, 2, kWidth)));
+  if (const auto late = signals.try_next()) return 128 + late->number;  // else it would kill here
   return ended_well && proved ? 0 : 1;
 }
 

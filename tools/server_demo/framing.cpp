@@ -13,7 +13,9 @@ namespace procpool::server_demo {
 namespace {
 
 constexpr std::size_t kBuffer = 4096;
-const std::vector<std::string> kMessages{"red", "green", "blue"};
+std::vector<std::string> three_messages() {
+  return {"red", "green", "blue"};
+}
 
 std::string joined(const std::vector<std::string>& messages, std::string_view between) {
   std::string all;
@@ -24,12 +26,12 @@ std::string joined(const std::vector<std::string>& messages, std::string_view be
 void show_sticking(Stage& stage) {
   const Ends ends = tcp_pair();
   auto writer = stage.enter("writer", [&] {
-    for (const auto& message : kMessages) {
+    for (const auto& message : three_messages()) {
       stage.say("writes \"", message, "\"");
       send_all(ends.client.fd(), message);
     }
   });
-  const std::string all = joined(kMessages, "");
+  const std::string all = joined(three_messages(), "");
   auto reader = stage.enter("reader", [&] {
     await_bytes(ends.server.fd(), static_cast<int>(all.size()));
     const std::string got = receive(ends.server.fd(), kBuffer);
@@ -111,7 +113,7 @@ void show_cure(Stage& stage, std::string_view name, const net::Framing& framing,
 }
 
 std::vector<std::string> padded_to(std::size_t size) {
-  auto records = kMessages;
+  auto records = three_messages();
   for (auto& record : records) record.resize(size, '.');
   return records;
 }
@@ -142,8 +144,8 @@ void play(Stage& stage) {
   show_sticking(stage);
   show_tearing(stage);
   stage.say("the cure: each message says where it ends");
-  show_cure(stage, "a delimiter", net::Delimiter{.bytes = "\n"}, kMessages);
-  show_cure(stage, "a length before it", net::LengthPrefix{.bytes = 2}, kMessages);
+  show_cure(stage, "a delimiter", net::Delimiter{.bytes = "\n"}, three_messages());
+  show_cure(stage, "a length before it", net::LengthPrefix{.bytes = 2}, three_messages());
   show_cure(stage, "records of 8 bytes", net::FixedRecord{.bytes = kRecord}, padded_to(kRecord));
   show_too_long(stage);
 }

@@ -29,14 +29,15 @@ void ask_all_in_turns(Reader& reader) {
 }
 
 void nonblocking(Reader& reader) {
-  for (Client& client : reader.clients()) reader.kernel().make_nonblocking(client.fd());
+  for (const Client& client : reader.clients()) reader.kernel().make_nonblocking(client.fd());
   reader.say("asks one after the other, without a pause");
   ask_all_in_turns(reader);
 }
 
 void timeout(Reader& reader) {
   constexpr std::chrono::milliseconds kTime{5};
-  for (Client& client : reader.clients()) reader.kernel().set_read_timeout(client.fd(), kTime);
+  for (const Client& client : reader.clients())
+    reader.kernel().set_read_timeout(client.fd(), kTime);
   reader.say("asks one after the other, and gives each ", kTime.count(), " ms");
   ask_all_in_turns(reader);
 }
@@ -93,7 +94,7 @@ void by_epoll(Reader& reader) {
 }
 
 void by_edges(Reader& reader) {
-  for (Client& client : reader.clients()) reader.kernel().make_nonblocking(client.fd());
+  for (const Client& client : reader.clients()) reader.kernel().make_nonblocking(client.fd());
   const UniqueFd epoll = watch_all(reader, EPOLLIN | EPOLLET);
   reader.say("is told of each arrival once; reads until there is nothing more (EAGAIN)");
   std::array<epoll_event, kMost> events;
@@ -107,7 +108,7 @@ void by_edges(Reader& reader) {
 
 void by_edges_carelessly(Reader& reader) {
   constexpr int kPatienceMs = 100;
-  for (Client& client : reader.clients()) reader.kernel().make_nonblocking(client.fd());
+  for (const Client& client : reader.clients()) reader.kernel().make_nonblocking(client.fd());
   const UniqueFd epoll = watch_all(reader, EPOLLIN | EPOLLET);
   reader.say("is told of each arrival once, and reads once");
   std::array<epoll_event, kMost> events;

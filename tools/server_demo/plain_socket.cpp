@@ -32,7 +32,7 @@ UniqueFd open_socket(int family, int type, int protocol) {
 
 UniqueFd listen_on_loopback(int backlog) {
   UniqueFd socket = open_socket(AF_INET, SOCK_STREAM);
-  const net::Address& address = kAnyLoopbackPort;
+  const net::Address address = any_loopback_port();
   if (::bind(socket.fd(), address.data(), address.size()) < 0) throw_errno("bind", address.text());
   if (::listen(socket.fd(), backlog) < 0) throw_errno("listen", address.text());
   return socket;

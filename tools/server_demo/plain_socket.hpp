@@ -18,7 +18,10 @@
 namespace procpool::server_demo {
 
 inline constexpr std::chrono::seconds kPatience{20};
-inline const net::Address kAnyLoopbackPort = net::Address::parse("127.0.0.1:0");
+
+inline net::Address any_loopback_port() {
+  return net::Address::parse("127.0.0.1:0");
+}
 
 // socket(2), close-on-exec, blocking. Throws Error.
 UniqueFd open_socket(int family, int type, int protocol = 0);

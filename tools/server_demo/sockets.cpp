@@ -130,7 +130,7 @@ icmphdr echo_request(std::uint16_t id) {
 void ping(Stage& stage, int socket) {
   const auto id = static_cast<std::uint16_t>(::getpid());
   const auto request = echo_request(id);
-  const net::Address& to = kAnyLoopbackPort;
+  const net::Address to = any_loopback_port();
   if (::sendto(socket, &request, sizeof request, 0, to.data(), to.size()) < 0) {
     throw_errno("sendto", "127.0.0.1");
   }

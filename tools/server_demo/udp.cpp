@@ -40,7 +40,7 @@ int send_error(const DatagramSocket& socket, std::string_view bytes, const net::
 }
 
 void show_boundaries(Stage& stage) {
-  const auto receiver = DatagramSocket::bind(kAnyLoopbackPort);
+  const auto receiver = DatagramSocket::bind(any_loopback_port());
   auto sender = stage.enter("sender", [&] {
     const auto socket = DatagramSocket::open(AF_INET);
     stage.say("connects to nobody; sends \"red\", \"green\" and one of no bytes");
@@ -59,7 +59,7 @@ void show_boundaries(Stage& stage) {
 }
 
 void show_too_large(Stage& stage) {
-  const auto receiver = DatagramSocket::bind(kAnyLoopbackPort);
+  const auto receiver = DatagramSocket::bind(any_loopback_port());
   auto sender = stage.enter("sender", [&] {
     const auto socket = DatagramSocket::open(AF_INET);
     const int refused = send_error(socket, std::string(kLargest + 1, 'x'), receiver.address());
@@ -74,7 +74,7 @@ void show_too_large(Stage& stage) {
 
 void show_truncation(Stage& stage) {
   constexpr std::string_view kWords = "a datagram of some length";
-  const auto receiver = DatagramSocket::bind(kAnyLoopbackPort);
+  const auto receiver = DatagramSocket::bind(any_loopback_port());
   auto sender = stage.enter("sender", [&] {
     stage.say("sends \"", kWords, "\" twice");
     const auto socket = DatagramSocket::open(AF_INET);
@@ -111,7 +111,7 @@ unsigned dropped_at(const DatagramSocket& socket) {
 constexpr unsigned kMany = 200;
 
 DatagramSocket with_small_buffer() {
-  auto socket = DatagramSocket::bind(kAnyLoopbackPort);
+  auto socket = DatagramSocket::bind(any_loopback_port());
   net::set_option(socket.fd(), net::kReceiveBuffer, 4096);
   return socket;
 }
@@ -184,7 +184,7 @@ void show_acknowledgements(Stage& stage) {
 }
 
 void show_refusal(Stage& stage) {
-  const net::Address nobody = DatagramSocket::bind(kAnyLoopbackPort).address();  // closed again
+  const net::Address nobody = DatagramSocket::bind(any_loopback_port()).address();  // closed again
   auto sender = stage.enter("sender", [&] {
     const auto stranger = DatagramSocket::open(AF_INET);
     const int sent = stranger.try_send("hello?", nobody);
