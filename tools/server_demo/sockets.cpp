@@ -71,9 +71,9 @@ void let_write(Stage& stage, const Kind& kind, Pair& pair) {
 
 std::string end_seen_by(int socket) {
   char byte = 0;
-  const ssize_t bytes = ::recv(socket, &byte, 1, MSG_DONTWAIT);
-  if (bytes == 0) return "the end";
-  return errno == EAGAIN ? "nothing, for ever" : error_text(errno);
+  const int error = error_of(::recv(socket, &byte, 1, MSG_DONTWAIT));
+  if (error == EAGAIN) return "nothing, for ever";
+  return error == 0 ? "the end" : error_text(error);
 }
 
 void show_kind(Stage& stage, const Kind& kind) {

@@ -38,7 +38,8 @@ void show_handshake(Stage& stage) {
   auto second = stage.enter("client 2", [&] {
     first_is_there.await();
     const UniqueFd socket = open_socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK);
-    ::connect(socket.fd(), address.data(), address.size());
+    const int pending = error_of(::connect(socket.fd(), address.data(), address.size()));
+    if (pending != EINPROGRESS) throw_errno("connect", address.text(), pending);
     const auto state = state_of(socket.fd());
     stage.say("has sent its SYN, and gets no answer, for the queue is full: ", state);
     stage.prove("connecting while the queue is full", "SYN_SENT", state);
