@@ -18,5 +18,11 @@ std::string overview() {
 
 int main(int argc, char** argv) {
   return procpool::demo::run_tool(argc, argv, "server-demo", overview(),
-                                  [](CLI::App&, Action&) {});
+                                  [](CLI::App& app, Action& action) {
+                                    using namespace procpool::server_demo;
+                                    offer_run(app, action);
+                                    offer_client(app, action);
+                                    offer_compare(app, action);
+                                    offer_jobs(app, action);
+                                  });
 }

@@ -5,4 +5,13 @@
 
 #include "tools/command_line.hpp"
 
-namespace procpool::server_demo {}  // namespace procpool::server_demo
+namespace procpool::server_demo {
+
+using demo::Action;
+
+void offer_run(CLI::App& app, Action& action);
+void offer_client(CLI::App& app, Action& action);
+void offer_compare(CLI::App& app, Action& action);
+void offer_jobs(CLI::App& app, Action& action);
+
+}  // namespace procpool::server_demo
