@@ -158,7 +158,7 @@ struct ClientOptions {
 
 }  // namespace
 
-void offer_client(CLI::App& app, Action& action) {
+void offer_client(CLI::App& app, demo::Action& action) {
   const auto options = std::make_shared<ClientOptions>();
   CLI::App* command = app.add_subcommand(
       "client", "sends the lines of standard input to a server, and shows what it answers");

@@ -7,11 +7,9 @@
 
 namespace procpool::server_demo {
 
-using demo::Action;
-
-void offer_run(CLI::App& app, Action& action);
-void offer_client(CLI::App& app, Action& action);
-void offer_compare(CLI::App& app, Action& action);
-void offer_jobs(CLI::App& app, Action& action);
+void offer_run(CLI::App& app, demo::Action& action);
+void offer_client(CLI::App& app, demo::Action& action);
+void offer_compare(CLI::App& app, demo::Action& action);
+void offer_jobs(CLI::App& app, demo::Action& action);
 
 }  // namespace procpool::server_demo

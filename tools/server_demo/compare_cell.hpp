@@ -45,10 +45,17 @@ struct Cell : Case {
 
   bool measured() const noexcept { return reason.empty(); }
 
-  // Some clients got nothing while others were served.
-  bool starves() const noexcept {
-    return measured() && (answered < asking || (load != Load::short_lived && served < connections));
+  // Who got something, of how many who wanted it: clients that asked, or if each of these had his
+  // answer, clients that were to be served.
+  struct Part {
+    unsigned some;
+    unsigned all;
+  };
+  Part content() const noexcept {
+    if (answered < asking || load == Load::short_lived) return {answered, asking};
+    return {served, connections};
   }
+  bool starves() const noexcept { return measured() && content().some < content().all; }
 };
 
 // Where it ran.

@@ -125,7 +125,7 @@ int show_comparison(const CompareOptions& options) {
 
 }  // namespace
 
-void offer_compare(CLI::App& app, Action& action) {
+void offer_compare(CLI::App& app, demo::Action& action) {
   const auto options = std::make_shared<CompareOptions>();
   CLI::App* command = app.add_subcommand("compare", std::string{kSummary});
   command->add_option("--seconds", options->seconds, "how long all of it takes, about (180)")

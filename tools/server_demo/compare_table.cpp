@@ -24,7 +24,8 @@ std::string three_digits(double value) {
 std::string rate_text(const Cell& cell) {
   if (!cell.measured()) return "-";
   const std::string rate = demo::with_prefix(cell.per_second);
-  return cell.starves() ? text(rate, " (", cell.answered, "/", cell.asking, ")") : rate;
+  return cell.starves() ? text(rate, " (", cell.content().some, "/", cell.content().all, ")")
+                        : rate;
 }
 
 std::string title_of(Load load, Work work) {
@@ -122,8 +123,7 @@ std::string tables_of(const Comparison& measured) {
   for (const Work work : kWorks) {
     lines += details(measured, Load::keep_alive, work, typical_connections(measured));
   }
-  return text(lines,
-              "(n/m): in that time n of the m clients that asked had an answer, the others none.\n",
+  return text(lines, "(n/m): n of the m clients were served in that time, the others were not.\n",
               reasons(measured));
 }
 

@@ -212,7 +212,7 @@ int show_jobs() {
 
 }  // namespace
 
-void offer_jobs(CLI::App& app, Action& action) {
+void offer_jobs(CLI::App& app, demo::Action& action) {
   app.add_subcommand("jobs", "the same jobs by processes, threads and coroutines")
       ->callback([&action] { action = show_jobs; });
 }

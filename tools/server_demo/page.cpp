@@ -107,7 +107,7 @@ std::string round_rate(double rate) {
 std::string tip_of(const Cell& cell, const std::string& figure) {
   const std::string tip = text(figure, " with ", cell.connections, " connections");
   if (!cell.starves()) return tip;
-  return text(tip, "; ", cell.answered, " of ", cell.asking, " clients had an answer");
+  return text(tip, "; ", cell.content().some, " of ", cell.content().all, " clients were served");
 }
 
 std::string chart_of(const Comparison& measured, Load load, Work work, const Figure& figure,
@@ -176,8 +176,8 @@ std::string introduction(const Comparison& measured) {
       paragraph(text("Here ", conditions_of(measured.machine),
                      ". One process plays all clients; each case lasts a fraction of a second, "
                      "with a server of its own. Figures of a busy machine differ by some percent "
-                     "from run to run. A hollow dot: some clients had no answer in that time, "
-                     "while others were served.")));
+                     "from run to run. A hollow dot: some clients were not served in that time, "
+                     "while others were.")));
 }
 
 std::string advice(const Comparison& measured) {
@@ -222,8 +222,9 @@ std::string costs(const Comparison& measured) {
 
 std::string table_cell(const Cell& cell) {
   if (!cell.measured()) return text("<td title='", cell.reason, "'>–</td>");
-  const std::string starving =
-      cell.starves() ? text("<small>", cell.answered, " of ", cell.asking, " clients</small>") : "";
+  const std::string starving = cell.starves() ? text("<small>", cell.content().some, " of ",
+                                                     cell.content().all, " clients</small>")
+                                              : "";
   return text("<td>", demo::with_prefix(cell.per_second), "<small>p50 ", time_text(cell.latency_50),
               "</small><small>p99 ", time_text(cell.latency_99), "</small>", starving, "</td>");
 }

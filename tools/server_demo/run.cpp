@@ -108,7 +108,7 @@ int run(const Model& model, Protocol protocol, const net::Address& address,
   return code;
 }
 
-Action run_of(const RunOptions& options, bool workers_given) {
+demo::Action run_of(const RunOptions& options, bool workers_given) {
   const Model* model = model_named(options.model);
   if (model == nullptr) {
     throw CLI::ValidationError{
@@ -127,7 +127,7 @@ Action run_of(const RunOptions& options, bool workers_given) {
 
 }  // namespace
 
-void offer_run(CLI::App& app, Action& action) {
+void offer_run(CLI::App& app, demo::Action& action) {
   const auto options = std::make_shared<RunOptions>();
   CLI::App* command = app.add_subcommand("run", "one model, until it is told to end");
   command->add_option("model", options->model, "which one; without it they are listed")
@@ -149,7 +149,8 @@ void offer_run(CLI::App& app, Action& action) {
       ->check(CLI::Range(1U, 1'000'000U))
       ->option_text("N");
   command->callback([&action, options, workers] {
-    action = options->model.empty() ? Action{list_models} : run_of(*options, workers->count() > 0);
+    action =
+        options->model.empty() ? demo::Action{list_models} : run_of(*options, workers->count() > 0);
   });
 }
 
