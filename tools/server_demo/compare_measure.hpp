@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <utility>
 #include <vector>
 
 #include "tools/server_demo/compare_cell.hpp"

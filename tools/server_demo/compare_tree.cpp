@@ -70,8 +70,8 @@ std::chrono::nanoseconds time_of_ended_children(pid_t pid) {
   std::int64_t user = 0;
   std::int64_t system = 0;
   fields >> user >> system;
-  static const std::int64_t kTicks = ::sysconf(_SC_CLK_TCK);
-  return std::chrono::nanoseconds{(user + system) * (std::nano::den / kTicks)};
+  static const std::int64_t ticks_a_second = ::sysconf(_SC_CLK_TCK);
+  return std::chrono::nanoseconds{(user + system) * (std::nano::den / ticks_a_second)};
 }
 
 void add_threads(pid_t pid, TreeUse& use) {

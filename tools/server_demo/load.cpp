@@ -23,6 +23,10 @@ constexpr std::size_t kConnectAtOnce = 256;
 // When nothing has moved for so long, nothing will.
 constexpr auto kStandstill = 250ms;
 
+// A window in which nobody had an answer says nothing: it lasts until the first one, at most so
+// long.
+constexpr auto kFirstAnswer = 5s;
+
 bool would_block(int error) noexcept {
   return error == EAGAIN || error == EINPROGRESS || error == ENOTCONN;
 }
@@ -53,7 +57,7 @@ LoadGenerator::LoadGenerator(const net::Address& server, Load load, unsigned con
 
 unsigned LoadGenerator::open(Deadline deadline) {
   std::size_t begun = 0;
-  Deadline standstill = Deadline::in(kStandstill);
+  Deadline standstill = deadline;
   while (begun < clients_.size() || (stays() && served_ < clients_.size())) {
     const unsigned before = served_;
     const std::size_t settled = stays() ? served_ + answers_.lost : begun;
@@ -76,6 +80,8 @@ Answers LoadGenerator::run(Clock::duration window) {
     if (clients_[i].asks && clients_[i].state == State::quiet) ask(i);
   }
   while (!end.expired()) turn(end);
+  const Deadline patience = Deadline::in(kFirstAnswer);
+  while (answers_.count == 0 && !patience.expired()) turn(patience);
   running_ = false;
   answers_.time = Clock::now() - start;
   std::ranges::sort(answers_.latencies);

@@ -68,6 +68,7 @@ class LoadGenerator {
   // ones, how many have begun.
   unsigned open(Deadline deadline);
 
+  // Longer, if nobody had an answer yet.
   Answers run(Clock::duration window);
 
   // With those before and after the windows.
