@@ -260,7 +260,7 @@ TEST(ServerDemoCompare, measures_every_cell_and_keeps_it) {
   const std::string html_file = folder.path() / "page.html";
   const std::vector<std::string> models{"iterative",      "thread-per-client", "fork-per-client",
                                         "prefork-shared", "event-loop-poll",   "coroutines"};
-  const Ran compared = run({"compare", "--seconds", "3", "--models", joined(models),
+  const Ran compared = run({"compare", "--seconds", "10", "--models", joined(models),
                             "--connections", "1,4", "--json", json_file, "--html", html_file});
   ASSERT_EQ(compared.status, ExitStatus::exited(0)) << compared.errors;
   EXPECT_EQ(compared.errors, "");
@@ -294,7 +294,7 @@ TEST(ServerDemoCompare, measures_every_cell_and_keeps_it) {
 TEST(ServerDemoCompare, recommends_what_it_has_measured) {
   const TempDir folder;
   const std::string json_file = folder.path() / "figures.json";
-  const Ran compared = run({"compare", "--seconds", "2", "--models", "iterative,coroutines",
+  const Ran compared = run({"compare", "--seconds", "5", "--models", "iterative,coroutines",
                             "--connections", "4", "--json", json_file});
   ASSERT_EQ(compared.status, ExitStatus::exited(0)) << compared.errors;
   for (const auto& cell : nlohmann::json::parse(read_file(json_file)).at("cells")) {
@@ -312,7 +312,7 @@ TEST(ServerDemoCompare, recommends_what_it_has_measured) {
 TEST(ServerDemoCompare, shows_who_starves) {
   const TempDir folder;
   const std::string json_file = folder.path() / "figures.json";
-  const Ran compared = run({"compare", "--seconds", "1", "--models", "iterative", "--connections",
+  const Ran compared = run({"compare", "--seconds", "4", "--models", "iterative", "--connections",
                             "4", "--json", json_file});
   ASSERT_EQ(compared.status, ExitStatus::exited(0)) << compared.errors;
   EXPECT_TRUE(contains(compared.output, "(1/4)")) << compared.output;
@@ -327,7 +327,7 @@ TEST(ServerDemoCompare, shows_who_starves) {
 TEST(ServerDemoCompare, says_why_a_model_cannot_have_so_many) {
   const TempDir folder;
   const std::string json_file = folder.path() / "figures.json";
-  const Ran compared = run({"compare", "--seconds", "1", "--models", "event-loop-select",
+  const Ran compared = run({"compare", "--seconds", "4", "--models", "event-loop-select",
                             "--connections", "1,2000", "--json", json_file});
   ASSERT_EQ(compared.status, ExitStatus::exited(0)) << compared.errors;
   EXPECT_TRUE(contains(compared.output, "event-loop-select at 2000: select(2) knows"))

@@ -20,7 +20,8 @@ struct Progress {
   std::chrono::seconds left;
 };
 
-// Every case in turn, so that all of it takes about `time`: what one case leaves the others have.
+// Every case in turn, the fewest connections first, so that all of it takes about `time`: what one
+// case leaves the others have. After twice that, on a slow machine, what is left is not measured.
 // What the models differ in is measured close in time, so that a busy machine is so to all. Throws
 // Error.
 Comparison compare(const std::vector<const Model*>& models,
