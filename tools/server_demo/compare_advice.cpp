@@ -53,6 +53,7 @@ std::string sentence(const std::string& begin, const Names& names) {
 
 // Who answers most, of those who leave nobody without an answer.
 std::string most_answers(std::vector<const Cell*> cells) {
+  if (cells.empty()) return "Not measured.";
   std::ranges::sort(cells, std::greater{}, &Cell::per_second);
   std::vector<const Cell*> fair;
   std::ranges::copy_if(cells, std::back_inserter(fair),
@@ -60,9 +61,8 @@ std::string most_answers(std::vector<const Cell*> cells) {
   const Names starving = names_of(cells, [](const Cell& cell) { return cell.starves(); });
   if (fair.empty()) {
     return "No model had an answer for every client in that time." +
-           (cells.empty() ? std::string{}
-                          : text(" Most answers: ", cells.front()->model->name, ", ",
-                                 demo::with_prefix(cells.front()->per_second), " a second."));
+           text(" Most answers: ", cells.front()->model->name, ", ",
+                demo::with_prefix(cells.front()->per_second), " a second.");
   }
   const Cell& best = *fair.front();
   const auto is_as_good = [&](const Cell& cell) {

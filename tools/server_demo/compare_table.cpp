@@ -1,6 +1,7 @@
 #include "tools/server_demo/compare_table.hpp"
 
-#include <cmath>
+#include <cstddef>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -70,18 +71,6 @@ std::string details(const Comparison& measured, Load load, Work work, unsigned c
               "\n");
 }
 
-std::string reasons(const Comparison& measured) {
-  std::set<std::string> told;
-  std::string lines;
-  for (const Cell& cell : measured.cells) {
-    if (cell.measured()) continue;
-    const std::string line =
-        text("  - ", cell.model->name, " at ", cell.connections, ": ", cell.reason, "\n");
-    if (told.insert(line).second) lines += line;
-  }
-  return lines;
-}
-
 nlohmann::json microseconds(std::optional<std::chrono::nanoseconds> time) {
   if (!time) return nullptr;
   return std::chrono::duration<double, std::micro>{*time}.count();
@@ -124,7 +113,25 @@ std::string tables_of(const Comparison& measured) {
     lines += details(measured, Load::keep_alive, work, typical_connections(measured));
   }
   return text(lines, "(n/m): n of the m clients were served in that time, the others were not.\n",
-              reasons(measured));
+              not_measured(measured, "  - ", "\n"));
+}
+
+std::string not_measured(const Comparison& measured, std::string_view before,
+                         std::string_view behind) {
+  constexpr std::size_t kMostNamed = 4;
+  std::map<std::string, std::set<std::string>> by_reason;
+  for (const Cell& cell : measured.cells) {
+    if (cell.measured()) continue;
+    by_reason[cell.reason].insert(text(cell.model->name, " at ", cell.connections));
+  }
+  std::string lines;
+  for (const auto& [reason, cases] : by_reason) {
+    std::string named;
+    for (const std::string& one : cases) named += (named.empty() ? "" : ", ") + one;
+    if (cases.size() > kMostNamed) named = text(cases.size(), " cases");
+    lines += text(before, named, ": ", reason, behind);
+  }
+  return lines;
 }
 
 std::string json_of(const Comparison& measured) {
@@ -160,7 +167,7 @@ std::string memory_text(double bytes) {
 }
 
 unsigned typical_connections(const Comparison& measured) {
-  return measured.connections[measured.connections.size() / 2];
+  return measured.connections[(measured.connections.size() - 1) / 2];
 }
 
 }  // namespace procpool::server_demo

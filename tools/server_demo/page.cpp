@@ -3,7 +3,6 @@
 #include <array>
 #include <functional>
 #include <optional>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -265,14 +264,7 @@ std::string cost_table(const Comparison& measured, Load load, Work work, unsigne
 }
 
 std::string reasons(const Comparison& measured) {
-  std::set<std::string> told;
-  std::string list;
-  for (const Cell& cell : measured.cells) {
-    if (cell.measured()) continue;
-    const std::string item = text("<li>", cell.model->name, ", ", cell.connections,
-                                  " connections: ", cell.reason, "</li>\n");
-    if (told.insert(item).second) list += item;
-  }
+  const std::string list = not_measured(measured, "<li>", "</li>\n");
   return list.empty() ? list : text(paragraph("Not measured:"), "<ul>\n", list, "</ul>\n");
 }
 
