@@ -63,6 +63,7 @@ struct Machine {
   unsigned cpus = 1;        // of the server
   bool shares_cpu = false;  // with the clients
   unsigned workers = 2;     // made ahead, by models that do so
+  double load_average = 0;  // average of the minute before, getloadavg(3)
 };
 
 struct Comparison {

@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -181,7 +182,11 @@ Bench Bench::set_up() {
   const bool shares = all.size() == 1;
   const std::vector<int> rest{all.begin() + (shares ? 0 : 1), all.end()};
   const auto cpus = static_cast<unsigned>(rest.size());
-  return Bench{{.cpus = cpus, .shares_cpu = shares, .workers = std::max(2U, cpus)}, rest};
+  double load = 0;
+  ::getloadavg(&load, 1);
+  return Bench{
+      {.cpus = cpus, .shares_cpu = shares, .workers = std::max(2U, cpus), .load_average = load},
+      rest};
 }
 
 Cell Bench::measure(const Case& what, std::chrono::nanoseconds window) const {

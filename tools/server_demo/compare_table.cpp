@@ -140,6 +140,7 @@ std::string json_of(const Comparison& measured) {
   const nlohmann::json whole{{"server_cpus", measured.machine.cpus},
                              {"clients_share_cpu", measured.machine.shares_cpu},
                              {"workers", measured.machine.workers},
+                             {"load_average", measured.machine.load_average},
                              {"cells", std::move(cells)}};
   constexpr int kIndent = 1;
   return whole.dump(kIndent) + "\n";
@@ -150,7 +151,8 @@ std::string conditions_of(const Machine& machine) {
   return text(
       "the server has ", cpus,
       machine.shares_cpu ? ", which it shares with the clients" : ", and the clients another one",
-      "; models with workers have ", machine.workers);
+      "; models with workers have ", machine.workers, "; the load average was ",
+      machine.load_average, " when it began");
 }
 
 std::string time_text(std::optional<std::chrono::nanoseconds> time) {

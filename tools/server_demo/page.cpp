@@ -29,8 +29,8 @@ constexpr std::string_view kStyle = R"(<style>
   p, li, dd { max-width: 48rem; } .soft { color: var(--soft); }
   .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 23rem), 1fr));
           gap: 1.5rem; }
-  .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .85rem; padding: .5rem 0;
-            position: sticky; top: 0; background: var(--paper); }
+  .legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .85rem; padding: .5rem 0; }
+  @media (min-width: 60rem) { .legend { position: sticky; top: 0; background: var(--paper); } }
   .legend span { white-space: nowrap; }
   svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; }
   svg.sample { width: 34px; height: 12px; margin-right: .35rem; }
@@ -172,11 +172,12 @@ std::string introduction(const Comparison& measured) {
                 "<b>Keep-alive</b> clients stay, and ask again when they have their answer. Of "
                 "<b>mostly idle</b> clients a tenth asks, ten at most; the others are connected "
                 "and say nothing."),
-      paragraph(text("Here ", conditions_of(measured.machine),
-                     ". One process plays all clients; each case lasts a fraction of a second, "
-                     "with a server of its own. Figures of a busy machine differ by some percent "
-                     "from run to run. A hollow dot: some clients were not served in that time, "
-                     "while others were.")));
+      paragraph(
+          text("Here ", conditions_of(measured.machine),
+               ". One process plays all clients; each case lasts a fraction of a second, "
+               "with a server of its own. On a machine that others use, too, figures differ "
+               "much from run to run. A hollow dot: some clients were not served in that time, "
+               "while others were.")));
 }
 
 std::string advice(const Comparison& measured) {
@@ -209,10 +210,10 @@ std::string costs(const Comparison& measured) {
   return text(
       heading("What it costs"), legend(measured),
       paragraph("Processor time of a request, user and system, of the server's whole tree of "
-                "processes. With idle neighbours it stays flat where the kernel remembers who is "
-                "connected, and grows where it is told anew each time (select, poll) or asked in "
-                "turn (busy-loop). Memory is the proportional set size of the tree: what "
-                "processes share counts once, and what the kernel keeps for them does not count."),
+                "processes. What to look for with idle neighbours: select and poll tell the kernel "
+                "anew each time who is connected, busy-loop asks each of them, and epoll's kernel "
+                "remembers. Memory is the proportional set size of the tree: what processes share "
+                "counts once, and what the kernel keeps for them does not count."),
       "<div class='grid'>\n",
       chart_of(measured, Load::mostly_idle, Work::waits, processor_time, told_as_time, round_time),
       chart_of(measured, Load::short_lived, Work::waits, processor_time, told_as_time, round_time),
