@@ -45,17 +45,23 @@ struct Cell : Case {
 
   bool measured() const noexcept { return reason.empty(); }
 
-  // Who got something, of how many who wanted it: clients that asked, or if each of these had his
-  // answer, clients that were to be served.
+  // Some clients got nothing while others were served again and again. (Where each had one answer
+  // at most, the time was too short for all of them, and nobody was preferred.)
+  bool starves() const noexcept {
+    return measured() && (leaves_some_waiting() || (answered < asking && answers >= 2 * answered));
+  }
+
   struct Part {
     unsigned some;
     unsigned all;
   };
-  Part content() const noexcept {
-    if (answered < asking || load == Load::short_lived) return {answered, asking};
-    return {served, connections};
+  Part content() const noexcept {  // who got something, of how many
+    return leaves_some_waiting() ? Part{served, connections} : Part{answered, asking};
   }
-  bool starves() const noexcept { return measured() && content().some < content().all; }
+
+  bool leaves_some_waiting() const noexcept {
+    return load != Load::short_lived && served < connections;
+  }
 };
 
 // Where it ran.

@@ -112,7 +112,7 @@ std::string tables_of(const Comparison& measured) {
   for (const Work work : kWorks) {
     lines += details(measured, Load::keep_alive, work, typical_connections(measured));
   }
-  return text(lines, "(n/m): n of the m clients were served in that time, the others were not.\n",
+  return text(lines, "(n/m): only n of the m clients were served, and these again and again.\n",
               not_measured(measured, "  - ", "\n"));
 }
 

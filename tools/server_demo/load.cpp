@@ -21,7 +21,7 @@ constexpr std::string_view kRequest = "work for me, please\n";
 constexpr std::size_t kConnectAtOnce = 256;
 
 // When nothing has moved for so long, nothing will.
-constexpr auto kStandstill = 250ms;
+constexpr auto kStandstill = 400ms;
 
 // A window in which nobody had an answer says nothing: it lasts until the first one, at most so
 // long.
@@ -59,12 +59,11 @@ unsigned LoadGenerator::open(Deadline deadline) {
   std::size_t begun = 0;
   Deadline standstill = deadline;
   while (begun < clients_.size() || (stays() && served_ < clients_.size())) {
-    const unsigned before = served_;
     const std::size_t settled = stays() ? served_ + answers_.lost : begun;
     const std::size_t upto = std::min(clients_.size(), settled + kConnectAtOnce);
     for (; begun < upto; ++begun) begin(begun);
-    turn(stays() ? std::min(standstill, deadline) : Deadline::now());
-    if (served_ != before) standstill = Deadline::in(kStandstill);
+    const bool moved = turn(stays() ? std::min(standstill, deadline) : Deadline::now());
+    if (moved && served_ > 0) standstill = Deadline::in(kStandstill);
     if (deadline.expired() || (stays() && standstill.expired())) break;
   }
   return stays() ? served_ : static_cast<unsigned>(begun);

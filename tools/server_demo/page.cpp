@@ -172,12 +172,11 @@ std::string introduction(const Comparison& measured) {
                 "<b>Keep-alive</b> clients stay, and ask again when they have their answer. Of "
                 "<b>mostly idle</b> clients a tenth asks, ten at most; the others are connected "
                 "and say nothing."),
-      paragraph(
-          text("Here ", conditions_of(measured.machine),
-               ". One process plays all clients; each case lasts a fraction of a second, "
-               "with a server of its own. On a machine that others use, too, figures differ "
-               "much from run to run. A hollow dot: some clients were not served in that time, "
-               "while others were.")));
+      paragraph(text("Here ", conditions_of(measured.machine),
+                     ". One process plays all clients; each case lasts a fraction of a second, "
+                     "with a server of its own. On a machine that others use, too, figures differ "
+                     "much from run to run. A hollow dot: some clients were not served, "
+                     "while others were served again and again.")));
 }
 
 std::string advice(const Comparison& measured) {
