@@ -1,5 +1,6 @@
 // server-demo: every I/O model and every server model side by side, to run, to see and to measure.
 #include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 
@@ -7,6 +8,7 @@
 #include "tools/server_demo/commands.hpp"
 #include "tools/server_demo/demonstration.hpp"
 #include "tools/table.hpp"
+#include "tools/text.hpp"
 
 namespace {
 
@@ -14,9 +16,9 @@ using namespace procpool::server_demo;
 using procpool::demo::Action;
 
 std::string line_of(std::string_view name, std::string_view summary) {
-  constexpr std::size_t kNameWidth = 13;
-  return text("  ", procpool::demo::padded(name, kNameWidth, procpool::demo::Align::left), summary,
-              "\n");
+  constexpr std::size_t kNameWidth = 15;
+  return procpool::demo::text(
+      "  ", procpool::demo::padded(name, kNameWidth, procpool::demo::Align::left), summary, "\n");
 }
 
 std::string overview() {
@@ -26,10 +28,14 @@ std::string overview() {
       "is mended, and proves it\n" +
       line_of("io", "one reader, three clients: eight ways to wait, beside each other") +
       line_of("io MODEL", "one of them, step by step");
-  for (const auto* demonstration : demonstrations()) {
+  for (const auto* demonstration : demonstrations())
     lines += line_of(demonstration->name, demonstration->summary);
-  }
-  lines += "\na small real program\n" +
+  lines += "\nserver models\n" + line_of("run", "which models there are") +
+           line_of("run MODEL", "one of them serves, until it is told to end") +
+           line_of("client ADDRESS", "sends it lines, and shows what it answers") +
+           line_of("compare", "all of them with every load, beside each other; --html draws it") +
+           line_of("jobs", "the same jobs by processes, threads and coroutines") +
+           "\na small real program\n" +
            line_of("recorder", "clients and the terminal write into one file (select)") +
            "\nExit codes: 0 proved, 1 not, 2 wrong usage.\n";
   return lines;
@@ -38,6 +44,10 @@ std::string overview() {
 void define(CLI::App& app, Action& action) {
   offer_io(app, action);
   offer_demonstrations(app, action);
+  offer_run(app, action);
+  offer_client(app, action);
+  offer_compare(app, action);
+  offer_jobs(app, action);
   offer_recorder(app, action);
 }
 
