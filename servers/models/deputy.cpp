@@ -2,6 +2,8 @@
 
 #include <signal.h>
 
+#include <utility>
+
 #include "ipc/base/unique_fd.hpp"
 
 namespace procpool::models {

@@ -28,8 +28,8 @@ struct Admission {
 // passwords as a client can, as often as a client can, and can read nothing else.
 //
 // A password is judged by a process that ends with its judgement, and takes what it has read of
-// shadow(5) with it. Such a process is under no system call filter: what getpwnam(3) does is the
-// business of NSS.
+// shadow(5) with it. Neither that one nor the session is under a system call filter until somebody
+// is let in: what getpwnam(3) does is the business of NSS.
 //
 // Nullopt: nobody was let in, and the connection may be closed; the reason, if the client did not
 // just leave, is in the log. Then, and when somebody was let in, the deputy is dead; what the
