@@ -2,6 +2,8 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -80,9 +82,16 @@ Credentials Credentials::of(const std::string& user, const std::optional<std::st
 }
 
 void Credentials::assume() const {
+  int death_signal = 0;
+  ::prctl(PR_GET_PDEATHSIG, &death_signal);
+  const pid_t parent = ::getppid();
   if (::setgroups(groups.size(), groups.data()) != 0) throw_errno("setgroups", user);
   if (::setresgid(gid, gid, gid) != 0) throw_errno("setresgid", user);
   if (::setresuid(uid, uid, uid) != 0) throw_errno("setresuid", user);
+  if (death_signal == 0) return;
+  ::prctl(PR_SET_PDEATHSIG, death_signal);
+  // Had it died meanwhile, no signal would come.
+  if (::getppid() != parent) ::kill(::getpid(), death_signal);
 }
 
 }  // namespace procpool::proc

@@ -26,8 +26,9 @@ struct Credentials {
   static Credentials of(const std::string& user, const std::optional<std::string>& group = {});
 
   // Changes the calling process, all of its threads, for good: what a daemon does when it has what
-  // only root may open. Throws Error naming the step; the process should end then, for the steps
-  // before are done. setresuid(2).
+  // only root may open. A process that dies with its parent still does: the kernel would forget it,
+  // PR_SET_PDEATHSIG, prctl(2). Throws Error naming the step; the process should end then, for the
+  // steps before are done. setresuid(2).
   void assume() const;
 };
 

@@ -38,10 +38,12 @@ models::SessionService make_service(const ftp::Options& options,
   service.graceful_timeout = options.graceful_timeout;
   service.full = ftp::reply(421, "All places are taken, come back later.");
   service.too_many_from_there = ftp::reply(421, "Too many come from your address.");
-  service.run_as = program::credentials_of(options.user, options.group);
+  const auto owner = program::credentials_of(options.user, options.group);
+  if (!options.session.system_users) service.run_as = owner;
   service.spare_sessions = options.spare_sessions;
   const auto settings = std::make_shared<ftp::Settings>(options.session);
   settings->quotas = quotas;
+  settings->run_as = owner;
   if (ftp::has_sandbox(options))
     settings->sandbox = std::make_shared<models::SandboxFilter>(models::SandboxFor::session);
   service.handler = [settings](models::Session& session, net::Stream stream) {
@@ -51,7 +53,7 @@ models::SessionService make_service(const ftp::Options& options,
     return models::make_error_log(kProgram, path);
   };
   service.prepare_logs = [paths = std::vector{options.session.transfer_log, options.error_log},
-                          owner = service.run_as] {
+                          owner] {
     for (const std::string& path : paths) {
       if (!path.empty() && path != "-" && path != "off") models::make_log_file(path, owner);
     }

@@ -5,8 +5,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <iterator>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -14,8 +14,8 @@
 #include "proc/process_title.hpp"
 #include "servers/ftp/detail/arguments.hpp"
 #include "servers/ftp/detail/control.hpp"
+#include "servers/ftp/detail/login_line.hpp"
 #include "servers/ftp/reply.hpp"
-#include "servers/models/password.hpp"
 
 namespace procpool::ftp {
 namespace detail {
@@ -97,12 +97,13 @@ const Control::Verb* Control::find(std::string_view name) {
   return found == std::end(kVerbs) ? nullptr : found;
 }
 
-Control::Control(models::Session& session, net::Stream stream, SettingsPtr settings)
+Control::Control(models::Session& session, net::Stream stream, SettingsPtr settings, int login_line)
     : session_{session},
       stream_{std::move(stream)},
       settings_{std::move(settings)},
       local_{net::Address::local_of(stream_.fd())},
       log_{settings_->transfer_log, settings_->transfer_log_format},
+      login_line_{login_line},
       wake_timer_{session.loop(), [this] { wake_->raise(); }},
       stop_relay_{*this},
       login_deadline_{Deadline::in(settings_->login_timeout)},
@@ -115,9 +116,33 @@ Control::Control(models::Session& session, net::Stream stream, SettingsPtr setti
 }
 
 net::Task<> Control::run() {
-  std::array<char, 4096> buffer;
   show({});
   say(reply(220, settings_->greeting));
+  return converse();
+}
+
+// He cannot become somebody else any more, nor log in again.
+net::Task<> Control::run_for(const Admission& admission) {
+  facts_ = admission.facts;
+  log_in(admission.guest);
+  closing_ = !logged_in();
+  show({});
+  return converse();
+}
+
+// What comes behind a line is left to whoever goes on with the connection, if its command is the
+// last one here.
+std::span<char> Control::part_to_read(std::span<char> buffer) const {
+  if (login_line_ < 0) return buffer;
+  const ssize_t size = ::recv(stream_.fd(), buffer.data(), buffer.size(), MSG_PEEK | MSG_DONTWAIT);
+  if (size <= 0) return buffer.first(1);
+  const auto there = buffer.first(static_cast<std::size_t>(size));
+  const auto end = std::ranges::find(there, '\n');
+  return end == there.end() ? there : std::span{there.begin(), end + 1};
+}
+
+net::Task<> Control::converse() {
+  std::array<char, 4096> buffer;
   while (!closing_) {
     wake_.emplace();  // before anything is looked at: what is raised from here on is not missed
     if (transfer_ && !transfer_->end.empty()) {
@@ -143,7 +168,7 @@ net::Task<> Control::run() {
         break;
       }
       if (woken.failed()) co_return;
-      const auto got = co_await stream_.read_some(buffer, patience());
+      const auto got = co_await stream_.read_some(part_to_read(buffer), patience());
       if (got.failed() || got.bytes == 0) co_return;
       reader_.feed({buffer.data(), got.bytes});
     }
@@ -230,23 +255,25 @@ void Control::user(const std::string& name) {
 void Control::pass(const std::string& password) {
   if (logged_in() || !user_name_) return say(reply(503, "USER comes first."));
   const std::string name = *std::exchange(user_name_, std::nullopt);
-  anonymous_ = !settings_->anonymous.empty() && (name == "anonymous" || name == "ftp");
-  if (anonymous_) {
-    user_ = User{.hash = {}, .home = settings_->anonymous};
-  } else {
-    const auto found = settings_->users.find(name);
-    const bool known = found != settings_->users.end();
-    if (!models::is_password(password, known ? std::optional{found->second.hash} : std::nullopt))
-      return refuse_login();
-    user_ = found->second;
-  }
-  session_.slot().user.set(anonymous_ ? "anonymous" : name);
-  log_in(user_.home);
+  if (login_line_ >= 0) return ask_for_login(name, password);
+  const std::optional<Guest> guest = find_guest(*settings_, name);
+  if (!is_let_in(guest, password)) return refuse_login();
+  log_in(*guest);
 }
 
-void Control::log_in(const std::string& root) {
+void Control::ask_for_login(const std::string& name, const std::string& password) {
+  if (is_refused(login_line_, {.name = name, .password = password, .facts = facts_}))
+    return refuse_login();
+  closing_ = true;
+  say(reply(421, "Nobody can be let in now."));
+}
+
+void Control::log_in(const Guest& guest) {
+  anonymous_ = guest.anonymous;
+  user_ = guest.user;
+  session_.slot().user.set(guest.name);
   try {
-    tree_.emplace(root);
+    tree_.emplace(user_.home);
     quota_ = Quota{settings_->quotas, *tree_, user_.quota};
   } catch (const Error& error) {
     session_.log().error("{}", error.what());
@@ -265,7 +292,9 @@ void Control::refuse_login() {
   say(reply(421, "Too many failures."));
 }
 
+// Who has become a user of the system stays that.
 void Control::rein(const std::string&) {
+  if (settings_->system_users) return say(reply(502, "Connect again instead."));
   quota_ = {};
   tree_.reset();
   user_name_.reset();
@@ -332,13 +361,33 @@ void Control::host(const std::string&) {
   say(reply(220, settings_->greeting));
 }
 
+// What only root may open is open before.
+net::Task<> serve_as(models::Session& session, net::Stream stream, SettingsPtr settings,
+                     const Admission& admission) {
+  Control control{session, std::move(stream), settings};
+  (admission.guest.run_as ? admission.guest.run_as : settings->run_as)->assume();
+  if (settings->sandbox) settings->sandbox->enter();
+  co_await control.run_for(admission);
+}
+
+net::Task<> let_in_and_serve(models::Session& session, net::Stream stream, SettingsPtr settings) {
+  const std::optional<Admission> admission = co_await admit(session, stream, settings);
+  if (admission) co_await serve_as(session, std::move(stream), settings, *admission);
+}
+
+net::Task<> converse(models::Session& session, net::Stream stream, SettingsPtr settings,
+                     int login_line) {
+  Control control{session, std::move(stream), settings, login_line};
+  if (settings->sandbox) settings->sandbox->enter();
+  co_await control.run();
+}
+
 }  // namespace detail
 
 net::Task<> serve(models::Session& session, net::Stream stream, SettingsPtr settings) {
-  const auto sandbox = settings->sandbox;
-  detail::Control control{session, std::move(stream), std::move(settings)};
-  if (sandbox) sandbox->enter();
-  co_await control.run();
+  if (settings->system_users)
+    return detail::let_in_and_serve(session, std::move(stream), std::move(settings));
+  return detail::converse(session, std::move(stream), std::move(settings));
 }
 
 }  // namespace procpool::ftp

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -114,6 +115,8 @@ constexpr Setting<Options> kSettings[] = {
 
 constexpr Setting<Settings> kSessionSettings[] = {
     {"users", "FILE", "who may log in: see \"procpool-ftpd user\"", Kind::text, set_users},
+    {"system-users", "on|off", "let users of this system in, each with his own rights (off)",
+     Kind::toggle, set_toggle<&Settings::system_users>},
     {"anonymous", "DIR", "let everybody read what is beneath it, as \"anonymous\"", Kind::text,
      set_text<&Settings::anonymous>},
     {"greeting", "TEXT", "the first line that a client sees (procpool-ftpd)", Kind::text,
@@ -187,6 +190,12 @@ void offer_sessions(CLI::App& app, CommandLine& result) {
   });
 }
 
+void check_system_users(const std::optional<proc::Credentials>& user, const Origins& origins) {
+  if (::geteuid() != 0) refuse(origins, "system-users", "needs root: only root can become them");
+  if (!user || user->uid == 0)
+    refuse(origins, "system-users", "needs --user NAME, not root's: for who has not yet logged in");
+}
+
 }  // namespace
 
 void apply(const CommandLine& command_line, Options& options) {
@@ -235,7 +244,8 @@ bool has_sandbox(const Options& options) {
 void validate(const Options& options, const Origins& origins) {
   if (options.seccomp.value_or(false) && !models::sandbox_is_available())
     refuse(origins, "seccomp", "is not available in this build or on this kernel");
-  if (options.session.users.empty() && options.session.anonymous.empty())
+  const Settings& session = options.session;
+  if (session.users.empty() && session.anonymous.empty() && !session.system_users)
     refuse(origins, "users",
            "nobody could log in: name a file of users, or a folder for anonymous");
   for (const std::string& address : options.listen) {
@@ -243,8 +253,9 @@ void validate(const Options& options, const Origins& origins) {
       refuse(origins, "listen", "must be an address of IPv4 or IPv6, not \"" + address + "\"");
   }
   const auto user = program::check_user(options.user, options.group, origins);
-  if (!options.session.anonymous.empty())
-    program::check_folder(options.session.anonymous, "anonymous", user, origins);
+  if (session.system_users) check_system_users(user, origins);
+  if (!session.anonymous.empty())
+    program::check_folder(session.anonymous, "anonymous", user, origins);
 }
 
 Options load_options(const CommandLine& command_line) {

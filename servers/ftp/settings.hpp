@@ -6,8 +6,10 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "proc/credentials.hpp"
 #include "servers/ftp/data_link.hpp"
 #include "servers/ftp/quota.hpp"
 #include "servers/ftp/transfer_log.hpp"
@@ -22,6 +24,12 @@ struct Settings {
       anonymous{};  // the root of what "anonymous" and "ftp" see; empty: they may not log in
   Users users{};
   QuotaMemory quotas{};  // take_quotas(): needed if a user has a quota
+
+  // Users of the system may log in, each with his own rights. Then sessions begin as root, see
+  // detail/admission.hpp, and who is no user of the system is served as `run_as`, which must be
+  // set, as is who has not yet logged in.
+  bool system_users = false;
+  std::optional<proc::Credentials> run_as{};
 
   std::chrono::milliseconds login_timeout{60'000};   // until somebody is logged in
   std::chrono::milliseconds idle_timeout{300'000};   // between commands

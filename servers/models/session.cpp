@@ -34,7 +34,6 @@ int Session::run(const SessionHandler& handler, UniqueFd connection) {
                                    while (const auto signal = signals_.try_next())
                                      obey(signal->number);
                                  }};
-  parts_.slot.show(ProcessId::self());
   task_.spawn(serve(handler, net::Stream{loop_, std::move(connection)}));
   while (task_.size() != 0 && !ended_) loop_.run_once(Deadline::never());
   return 0;
@@ -48,6 +47,7 @@ int Session::run_when_given(const SessionHandler& handler, ipc::Channel channel)
   constexpr std::array<std::byte, 1> kTaken{};
   if (channel.try_send(kTaken) != ipc::Channel::SendResult::sent) return 0;
   channel.close();
+  parts_.slot.show(ProcessId::self());
   return run(handler, std::move(received.descriptors[0]));
 }
 

@@ -55,7 +55,8 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // Until the handler returns, or it is told to end. Returns the exit code.
+  // Until the handler returns, or it is told to end. Returns the exit code. That this process is
+  // the session of the slot is shown by whoever made it.
   int run(const SessionHandler& handler, UniqueFd connection);
 
   // The same, for one that was forked ahead: blocks until it is sent a connection, and its client's
@@ -66,6 +67,7 @@ class Session {
   spdlog::logger& log() noexcept { return *log_; }  // another one after each USR1
   SessionSlot& slot() noexcept { return parts_.slot; }
   const std::string& client() const noexcept { return parts_.client; }
+  const Parts& parts() const noexcept { return parts_; }
 
   // Raised when the server stops: what is under way may come to its end, within the graceful
   // time-out; nothing new begins.

@@ -148,6 +148,9 @@ void Stream::Operation::interrupted() {
 
 bool Stream::Readable::attempt() {
   if (interrupt_raised()) return finish(ECANCELED);
+  // A read that has filled its buffer may have taken all.
+  if (state_.maybe_unread && !was_woken())
+    state_.maybe_unread = wait_ready(state_.socket.fd(), POLLIN, Deadline::now()) != 0;
   return state_.maybe_unread;
 }
 

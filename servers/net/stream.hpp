@@ -123,6 +123,7 @@ class Stream::Operation : private Interrupt::Waiter {
   bool finish(int error) noexcept;
   void extend(Deadline deadline) noexcept { deadline_ = deadline; }
   bool interrupt_raised() const noexcept { return interrupt_ != nullptr && interrupt_->raised(); }
+  bool was_woken() const noexcept { return waiter_ != nullptr; }  // and not just begun
 
   State& state_;
   IoResult result_;

@@ -497,6 +497,26 @@ TEST(Credentials, are_changed_for_good_in_the_child) {
   EXPECT_EQ(::prctl(PR_GET_DUMPABLE), 1) << "the parent is what it was";
 }
 
+TEST(Credentials, leave_a_child_to_die_with_its_parent_when_it_assumes_them) {
+  if (::getuid() != 0) GTEST_SKIP() << "needs root";
+  auto alive = ipc::make_pipe();
+  test::Forked parent{[&] {
+    const Process child = Process::fork(
+        [&] {
+          Credentials::of("nobody", "nogroup").assume();
+          write_full(alive.writer.fd(), "x", "pipe");
+          return sleep_for_ever();
+        },
+        {.die_with_parent = true});
+    return sleep_for_ever();
+  }};
+  std::array<std::byte, 1> assumed;
+  ASSERT_EQ(read_full(alive.reader.fd(), assumed, "pipe"), 1U);
+  parent.kill(SIGKILL);
+  parent.wait();
+  EXPECT_TRUE(test::await_no_children());
+}
+
 TEST(Credentials, need_a_privilege) {
   if (::getuid() != 0) GTEST_SKIP() << "needs root to give it up";
   Process child = Process::fork(

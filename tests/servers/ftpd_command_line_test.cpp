@@ -59,6 +59,7 @@ TEST(FtpdCommandLine, that_is_wrong_is_refused_in_one_line) {
                                                {"--greeting", "two\nlines"},
                                                {"--durable", "yes"},
                                                {"--seccomp", "yes"},
+                                               {"--system-users", "yes"},
                                                {"--spare-sessions", "100"},
                                                {"--transfer-log-format", "xml"},
                                                {"--listen", "unix:" + there + "/socket"},
@@ -100,6 +101,7 @@ transfer-log = "off"
 transfer-log-format = "json"
 spare-sessions = 2
 seccomp = false
+system-users = false
 error-log = "-"
 greeting = "hello"
 )");

@@ -11,6 +11,7 @@
 #include <exception>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,7 +19,9 @@
 #include "ipc/base/loop.hpp"
 #include "servers/ftp/command.hpp"
 #include "servers/ftp/data_link.hpp"
+#include "servers/ftp/detail/admission.hpp"
 #include "servers/ftp/file_tree.hpp"
+#include "servers/ftp/guest.hpp"
 #include "servers/ftp/listing.hpp"
 #include "servers/ftp/path.hpp"
 #include "servers/ftp/quota.hpp"
@@ -49,8 +52,12 @@ class Control {
  public:
   static constexpr std::size_t kMostUnsent = std::size_t{64} << 10;  // bytes that nobody reads
 
-  Control(models::Session& session, net::Stream stream, SettingsPtr settings);
-  net::Task<> run();
+  // With a login line: reads what somebody says who is to be served by another process,
+  // detail/admission.hpp.
+  Control(models::Session& session, net::Stream stream, SettingsPtr settings, int login_line = -1);
+
+  net::Task<> run();                                // from the greeting on
+  net::Task<> run_for(const Admission& admission);  // who was greeted by another process
 
  private:
   using Body = std::function<net::Task<std::string>(net::Stream&)>;
@@ -68,6 +75,8 @@ class Control {
   static const Verb* find(std::string_view name);
 
   // The conversation.
+  net::Task<> converse();
+  std::span<char> part_to_read(std::span<char> buffer) const;
   void say(const std::string& text);
   void say_now(const std::string& text);
   void say_opening(const std::string& opening);
@@ -104,7 +113,8 @@ class Control {
   // The commands.
   void user(const std::string& name);
   void pass(const std::string& password);
-  void log_in(const std::string& root);
+  void ask_for_login(const std::string& name, const std::string& password);
+  void log_in(const Guest& guest);
   void refuse_login();
   void rein(const std::string&);
   void quit(const std::string&);
@@ -166,6 +176,7 @@ class Control {
   SettingsPtr settings_;
   net::Address local_;
   TransferLog log_;
+  int login_line_;  // -1: none
   CommandReader reader_;
   std::deque<Command> waiting_;
   std::string unsent_;
@@ -195,5 +206,9 @@ class Control {
   std::optional<DataLink> link_;
   std::optional<RunningTransfer> transfer_;
 };
+
+// The whole of a session, or with a login line what comes before somebody is let in.
+net::Task<> converse(models::Session& session, net::Stream stream, SettingsPtr settings,
+                     int login_line = -1);
 
 }  // namespace procpool::ftp::detail

@@ -1,24 +1,32 @@
 // What the FTP server is made of: pure functions, and files of users.
+#include <poll.h>
+#include <shadow.h>
+
 #include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "ipc/base/deadline.hpp"
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
 #include "servers/ftp/command.hpp"
 #include "servers/ftp/data_link.hpp"
+#include "servers/ftp/detail/login_line.hpp"
 #include "servers/ftp/listing.hpp"
 #include "servers/ftp/path.hpp"
 #include "servers/ftp/reply.hpp"
+#include "servers/ftp/system_users.hpp"
 #include "servers/ftp/transfer_log.hpp"
 #include "servers/ftp/users.hpp"
 #include "servers/models/password.hpp"
 #include "tests/support/contains.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace procpool::ftp {
@@ -237,6 +245,64 @@ TEST(Users, with_a_colon_in_their_name_are_not_written) {
   write_users(path, {});
   EXPECT_THROW(write_users(path, {{"a:b", {.hash = "x", .home = "/"}}}), Error);
   EXPECT_EQ(read_file(path), "");
+}
+
+// --- users of the system ---
+
+spwd changed_on_day(long day) {
+  spwd account{};
+  account.sp_lstchg = day;
+  account.sp_max = -1;
+  account.sp_expire = -1;
+  return account;
+}
+
+TEST(SystemUser, has_expired_on_the_day_that_shadow_names) {
+  const spwd never = changed_on_day(20'000);
+  EXPECT_FALSE(has_expired(never, 30'000));
+  spwd account = never;
+  account.sp_expire = 25'000;
+  EXPECT_FALSE(has_expired(account, 24'999));
+  EXPECT_TRUE(has_expired(account, 25'000));
+  spwd password = never;
+  password.sp_max = 30;
+  EXPECT_FALSE(has_expired(password, 20'030));
+  EXPECT_TRUE(has_expired(password, 20'031));
+  password.sp_lstchg = 0;
+  EXPECT_TRUE(has_expired(password, 1)) << "it must be changed first";
+  password.sp_lstchg = -1;
+  EXPECT_FALSE(has_expired(password, 30'000)) << "nobody knows how old it is";
+}
+
+TEST(SystemUser, is_named_by_a_whole_line_of_ftpusers) {
+  constexpr auto kText = "# ada\nroot\n  bob\t# because\n\neve";
+  for (const char* name : {"root", "bob", "eve"}) EXPECT_TRUE(is_named_in(kText, name)) << name;
+  for (const char* name : {"ada", "roo", "because", ""})
+    EXPECT_FALSE(is_named_in(kText, name)) << name;
+}
+
+TEST(LoginLine, carries_a_name_a_password_and_the_facts) {
+  const auto [desk, stranger] = detail::make_login_line();
+  std::thread asks{[&stranger = stranger] {
+    EXPECT_TRUE(
+        detail::is_refused(stranger.fd(), {.name = "ada", .password = "open sesame", .facts = 5}));
+  }};
+  EXPECT_NE(wait_ready(desk.fd(), POLLIN, Deadline::in(test::kPatience)), 0);
+  const auto login = detail::take_login(desk.fd());
+  EXPECT_EQ(login->name, "ada");
+  EXPECT_EQ(login->password, "open sesame");
+  EXPECT_EQ(login->facts, 5U);
+  detail::refuse(desk.fd());
+  asks.join();
+}
+
+TEST(LoginLine, is_at_its_end_when_the_other_side_is_gone) {
+  auto [desk, stranger] = detail::make_login_line();
+  stranger.reset();
+  EXPECT_FALSE(detail::take_login(desk.fd()));
+  auto [other_desk, other] = detail::make_login_line();
+  other_desk.reset();
+  EXPECT_FALSE(detail::is_refused(other.fd(), {.name = "ada", .password = "x"}));
 }
 
 }  // namespace

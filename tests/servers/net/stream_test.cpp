@@ -113,6 +113,24 @@ TEST_F(StreamTest, idles_without_a_buffer_until_something_comes) {
   EXPECT_TRUE(woken);
 }
 
+TEST_F(StreamTest, idles_after_a_read_that_has_filled_its_buffer_and_taken_all) {
+  std::array<char, 4> buffer;
+  bool woken = false;
+  start([&]() -> Task<> {
+    EXPECT_EQ((co_await near_->read_some(buffer, Deadline::never())).bytes, 4U);
+    EXPECT_FALSE((co_await near_->readable(Deadline::never())).failed());
+    EXPECT_EQ((co_await near_->read_some(buffer, Deadline::never())).bytes, 4U);
+    EXPECT_FALSE((co_await near_->readable(Deadline::never())).failed());
+    woken = true;
+  });
+  send("eight by");
+  for (int i = 0; i < 3; ++i) turn();
+  EXPECT_FALSE(woken);
+  send("x");
+  run();
+  EXPECT_TRUE(woken);
+}
+
 TEST_F(StreamTest, is_woken_from_idling_by_an_interrupt_and_never_idles_again) {
   Interrupt drain;
   int interrupted = 0;
