@@ -1,4 +1,5 @@
 // server-demo run: one model, for anybody who wants to talk to it.
+#include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include "ipc/shared.hpp"
+#include "proc/signal_mask.hpp"
 #include "tools/server_demo/address_option.hpp"
 #include "tools/server_demo/commands.hpp"
 #include "tools/server_demo/models.hpp"
@@ -103,6 +105,8 @@ int run(const Model& model, Protocol protocol, const net::Address& address,
     demo::print(demo::text(model.name, ": ", name_of(protocol), " at ", bound.text(), ", process ",
                            ::getpid(), "; SIGINT or SIGTERM ends it\n"));
   };
+  // A model obeys signals once it runs, which is after it has said where it listens.
+  const proc::ScopedSignalMask kept_for_the_model{{SIGINT, SIGTERM, SIGQUIT}};
   const auto start = Clock::now();
   const int code = model.serve(setup);
   demo::print(told(*seen, model.form, Clock::now() - start));
