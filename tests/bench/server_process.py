@@ -72,13 +72,17 @@ def accepts(port):
 
 def process_tree(pid):
     yield pid
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            pids = children.read_text().split()
-        except OSError:  # it has ended meanwhile
-            continue
-        for child in pids:
-            yield from process_tree(int(child))
+    for child in children_of(pid):
+        yield from process_tree(child)
+
+
+def children_of(pid):
+    """None, if it has ended meanwhile."""
+    try:
+        lists = [children.read_text() for children in Path(f"/proc/{pid}/task").glob("*/children")]
+    except OSError:
+        return []
+    return [int(child) for text in lists for child in text.split()]
 
 
 def cpu_ticks(pid):
