@@ -20,21 +20,28 @@ int try_to_open(const std::string& directory) noexcept {
   return fd.valid() ? 0 : errno;
 }
 
+// As this process, or by one that has become the user.
+int try_as(const std::optional<proc::Credentials>& user, const std::string& directory) {
+  if (!user) return try_to_open(directory);
+  const proc::ExitStatus status =
+      proc::Process::fork([&] { return try_to_open(directory); },
+                          {.name = "check", .credentials = user, .keep_only = std::vector<int>{}})
+          .wait();
+  if (!status.code()) throw Error{"open as " + user->user, directory, status.text()};
+  return *status.code();
+}
+
 }  // namespace
 
 // To find "." in it needs what finding a file needs: search permission.
 void check_folder(const std::string& folder, const std::string& key,
                   const std::optional<proc::Credentials>& user, const Origins& origins,
                   const std::string& prefix) {
-  const proc::ExitStatus status =
-      proc::Process::fork([inside = folder + "/."] { return try_to_open(inside); },
-                          {.name = key, .credentials = user, .keep_only = std::vector<int>{}})
-          .wait();
-  if (status.success()) return;
+  const int error = try_as(user, folder + "/.");
+  if (error == 0) return;
   const std::string operation = user ? "open as " + user->user : "open";
-  const std::string reason = status.code() ? error_text(*status.code()) : status.text();
   refuse(origins, origins.contains(prefix + key) ? prefix + key : key,
-         Error{operation, folder, reason}.what());
+         Error{operation, folder, error_text(error)}.what());
 }
 
 std::optional<proc::Credentials> credentials_of(const std::string& user, const std::string& group) {

@@ -12,8 +12,8 @@
 namespace procpool::program {
 
 // Throws OptionsError, see refuse(): it is no folder in which this user (nullopt: this process's)
-// may look for files. A child tries that. Throws Error: it may not become this user. `prefix` is of
-// the key in the origins.
+// may look for files; for another user a child tries that. Throws Error: it may not become this
+// user. `prefix` is of the key in the origins.
 void check_folder(const std::string& folder, const std::string& key,
                   const std::optional<proc::Credentials>& user, const Origins& origins,
                   const std::string& prefix = {});
