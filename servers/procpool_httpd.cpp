@@ -18,6 +18,7 @@
 #include "servers/http/cgi_runner.hpp"
 #include "servers/http/cgi_site.hpp"
 #include "servers/http/file_site.hpp"
+#include "servers/http/mime_types.hpp"
 #include "servers/http/options.hpp"
 #include "servers/http/protocol.hpp"
 #include "servers/http/site_map.hpp"
@@ -25,6 +26,7 @@
 #include "servers/models/log_file.hpp"
 #include "servers/models/password.hpp"
 #include "servers/models/prefork.hpp"
+#include "servers/models/sandbox.hpp"
 #include "servers/program/command_line.hpp"
 #include "servers/program/serve.hpp"
 
@@ -69,8 +71,14 @@ http::Site make_site(models::Worker& worker, const http::Options& options,
   return [map](const http::Request& request) { return map->find(request)(request); };
 }
 
-models::Handler make_handler(models::Worker& worker, const http::Options& options) {
-  const auto types = http::MimeTypes::load(kSystemMimeTypes);
+// What takes longer to make than the rest of a worker, and changes rarely or never.
+struct Lasting {
+  http::MimeTypesFile types{kSystemMimeTypes};
+  std::shared_ptr<const models::SandboxFilter> sandbox{};
+};
+
+models::Handler make_handler(models::Worker& worker, const http::Options& options,
+                             const http::MimeTypes& types) {
   http::Site site = make_site(worker, options, types);
   auto protocol = std::make_shared<http::Protocol>(
       worker, std::move(site),
@@ -105,7 +113,7 @@ void choose_workers(const http::Options& options, models::Service& service) {
   service.max_workers = options.max_workers != 0 ? options.max_workers : workers;
 }
 
-models::Service make_service(const http::Options& options) {
+models::Service make_service(const http::Options& options, Lasting& lasting) {
   models::Service service;
   for (const std::string& text : options.listen)
     service.listen.push_back(net::Address::parse(text));
@@ -121,10 +129,14 @@ models::Service make_service(const http::Options& options) {
   service.max_rss = options.max_rss;
   service.max_rss_hard = options.max_rss_hard;
   service.run_as = credentials_of(options);
-  service.sandbox = has_sandbox(options);
+  if (has_sandbox(options)) {
+    if (!lasting.sandbox)
+      lasting.sandbox = std::make_shared<models::SandboxFilter>(models::SandboxFor::worker);
+    service.sandbox = lasting.sandbox;
+  }
   service.refusal = refusal();
-  service.make_handler = [options](models::Worker& worker) {
-    return make_handler(worker, options);
+  service.make_handler = [options, types = lasting.types.current()](models::Worker& worker) {
+    return make_handler(worker, options, types);
   };
   service.make_logger = [path = options.error_log] {
     return models::make_error_log(kProgram, path);
@@ -158,7 +170,8 @@ int run(program::Start& start, const http::CommandLine& command_line) {
   }
   const auto first = program::to_begin_with(command_line, start);
   const http::Options options = http::load_options(first);
-  models::Service service = make_service(options);
+  Lasting lasting;
+  models::Service service = make_service(options, lasting);
   if (command_line.action == Action::check) {
     std::cout << "the configuration is good" << std::endl;
     return 0;
@@ -170,7 +183,7 @@ int run(program::Start& start, const http::CommandLine& command_line) {
             .pid_file = options.pid_file,
             .command_line = first,
             .service = std::move(service),
-            .reload = [&] { return make_service(http::load_options(command_line)); },
+            .reload = [&] { return make_service(http::load_options(command_line), lasting); },
             .announce = announce},
         [](auto... parts) { return models::Prefork{std::move(parts)...}.run(); }, on_ready);
   };

@@ -1,5 +1,7 @@
 #include "servers/http/mime_types.hpp"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -67,28 +69,32 @@ std::optional<std::string> read_if_exists(const std::string& path) {
 
 }  // namespace
 
+MimeTypes::Table MimeTypes::built_in_table() {
+  Table table;
+  for (const auto& [extension, type] : kBuiltIn) add(table, extension, type);
+  return table;
+}
+
 MimeTypes MimeTypes::built_in() {
-  MimeTypes types;
-  for (const auto& [extension, type] : kBuiltIn) types.add(extension, type);
-  return types;
+  return MimeTypes{built_in_table()};
 }
 
 MimeTypes MimeTypes::load(const std::string& path) {
-  MimeTypes types = built_in();
+  Table table = built_in_table();
   const auto text = read_if_exists(path);
   std::string_view rest = text ? *text : std::string_view{};
   while (!rest.empty()) {
     std::string_view line = next_line(rest);
     const auto type = next_word(line);
-    for (auto word = next_word(line); !word.empty(); word = next_word(line)) types.add(word, type);
+    for (auto word = next_word(line); !word.empty(); word = next_word(line)) add(table, word, type);
   }
-  return types;
+  return MimeTypes{std::move(table)};
 }
 
-void MimeTypes::add(std::string_view extension, std::string_view type) {
+void MimeTypes::add(Table& table, std::string_view extension, std::string_view type) {
   std::string key{extension};
   std::transform(key.begin(), key.end(), key.begin(), to_lower);
-  std::string& value = types_[std::move(key)];
+  std::string& value = table[std::move(key)];
   value = type;
   if (type.starts_with("text/")) value.append("; charset=utf-8");
 }
@@ -98,8 +104,27 @@ std::string_view MimeTypes::of(std::string_view path) const noexcept {
   std::array<char, kLongestExtension> small;
   if (extension.size() > small.size()) return kDefault;
   std::transform(extension.begin(), extension.end(), small.begin(), to_lower);
-  const auto found = types_.find(std::string_view{small.data(), extension.size()});
-  return found == types_.end() ? kDefault : std::string_view{found->second};
+  const auto found = table_->find(std::string_view{small.data(), extension.size()});
+  return found == table_->end() ? kDefault : std::string_view{found->second};
+}
+
+MimeTypesFile::Version MimeTypesFile::version() const {
+  struct stat facts{};
+  if (::stat(path_.c_str(), &facts) != 0) return {};
+  constexpr std::int64_t kNanoseconds = 1'000'000'000;
+  return {.device = facts.st_dev,
+          .number = facts.st_ino,
+          .size = facts.st_size,
+          .changed = facts.st_ctim.tv_sec * kNanoseconds + facts.st_ctim.tv_nsec};
+}
+
+MimeTypes MimeTypesFile::current() {
+  const Version now = version();
+  if (!types_ || now != read_) {
+    types_ = MimeTypes::load(path_);
+    read_ = now;
+  }
+  return *types_;
 }
 
 }  // namespace procpool::http

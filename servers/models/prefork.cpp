@@ -273,7 +273,7 @@ int Prefork::be_worker(Generation& generation, proc::ChildContext& context) {
                       .max_requests = requests_of_one_worker(service),
                       .max_rss = service.max_rss,
                       .measures_work = service.scales(),
-                      .sandbox = service.sandbox,
+                      .sandbox = service.sandbox.get(),
                       .successor_bell = successor_bell_.fd()};
   return Worker{std::move(parts)}.run(service.make_handler, context);
 }

@@ -33,6 +33,7 @@
 #include "servers/models/cpu_list.hpp"
 #include "servers/models/hooks.hpp"
 #include "servers/models/inheritance.hpp"
+#include "servers/models/sandbox.hpp"
 #include "servers/models/worker.hpp"
 #include "servers/net/address.hpp"
 #include "servers/net/listener.hpp"
@@ -82,9 +83,10 @@ struct Service {
 
   std::optional<proc::Credentials> run_as{};  // the workers; the master stays what it is
 
-  // The workers enter_sandbox() when their handlers are made: only with handlers that need neither
-  // processes nor sockets of their own, so neither a TaskPool nor programs.
-  bool sandbox = false;
+  // Of SandboxFor::worker; null: none. The workers enter it when their handlers are made: only with
+  // handlers that need neither processes nor sockets of their own, so neither a TaskPool nor
+  // programs.
+  std::shared_ptr<const SandboxFilter> sandbox{};
 
   std::string refusal{};  // sent to a client for whom a worker has no descriptor left
 

@@ -239,8 +239,4 @@ void SandboxFilter::enter() const {
   load(program_);
 }
 
-void enter_sandbox(SandboxFor whom) {
-  SandboxFilter{whom}.enter();
-}
-
 }  // namespace procpool::models

@@ -1,10 +1,8 @@
 // The system calls that a serving process needs, and no others: seccomp(2).
 //
-//   if (sandbox_is_available()) enter_sandbox();         // when all is open that is out of the
-//   usual
-//
 //   const SandboxFilter filter{SandboxFor::session};     // a master, before it forks
-//   filter.enter();                                      // each of its children
+//   filter.enter();                                      // each of its children, when all is open
+//                                                        // that is out of the usual
 #pragma once
 
 #include <linux/filter.h>
@@ -38,15 +36,14 @@ bool sandbox_is_available() noexcept;
 // A session may also open, bind and connect TCP sockets, IPv4 and IPv6, and change the modes and
 // times of files, as FTP wants it.
 enum class SandboxFor { worker, session };
-void enter_sandbox(SandboxFor whom = SandboxFor::worker);
 
-// The same in two steps. To compile the filter takes a millisecond: a master that makes many
-// processes does so once, and they inherit it. A value, never changed.
+// A value, never changed. It takes a millisecond to make: a master that makes many processes does
+// so once, and they inherit it.
 class SandboxFilter {
  public:
   explicit SandboxFilter(SandboxFor whom);  // throws Error
 
-  void enter() const;  // throws Error
+  void enter() const;
 
  private:
   std::vector<sock_filter> program_;

@@ -20,7 +20,6 @@
 #include "servers/models/detail/intake.hpp"
 #include "servers/models/detail/listener_acceptor.hpp"
 #include "servers/models/detail/resident_memory.hpp"
-#include "servers/models/sandbox.hpp"
 
 namespace procpool::models {
 namespace {
@@ -120,7 +119,7 @@ int Worker::run(const MakeHandler& make_handler, proc::ChildContext& context) {
   // step is not.
   Loop::Timer heart{loop_, [&] { beat(heart, context); }};
   beat(heart, context);
-  if (parts_.sandbox) enter_sandbox();
+  if (parts_.sandbox != nullptr) parts_.sandbox->enter();
   look_again();
   context.ready();
   while (!ended_) {

@@ -30,6 +30,7 @@
 #include "proc/signal_source.hpp"
 #include "proc/supervisor.hpp"
 #include "servers/models/crash_report.hpp"
+#include "servers/models/sandbox.hpp"
 #include "servers/net/interrupt.hpp"
 #include "servers/net/listener.hpp"
 #include "servers/net/stream.hpp"
@@ -76,11 +77,11 @@ class Worker {
     std::string_view refusal;  // sent to a client for whom no descriptor is left; may be empty
     unsigned max_connections;
     std::chrono::milliseconds graceful_timeout;
-    std::uint64_t max_requests;  // after that it asks for a successor; 0: never
-    std::uint64_t max_rss;       // the same in bytes of memory
-    bool measures_work;          // in slot.worked
-    bool sandbox;                // see enter_sandbox
-    int successor_bell;          // an eventfd, by which it asks: see slot.wear
+    std::uint64_t max_requests;    // after that it asks for a successor; 0: never
+    std::uint64_t max_rss;         // the same in bytes of memory
+    bool measures_work;            // in slot.worked
+    const SandboxFilter* sandbox;  // null: none
+    int successor_bell;            // an eventfd, by which it asks: see slot.wear
   };
 
   static proc::SignalSet signals();  // what it takes: to be blocked from the moment it is forked

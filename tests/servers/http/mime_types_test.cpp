@@ -1,5 +1,6 @@
 #include "servers/http/mime_types.hpp"
 
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
@@ -53,6 +54,22 @@ TEST(MimeTypes, do_without_the_file_but_not_with_one_that_cannot_be_read) {
   const test::TempDir dir;
   EXPECT_EQ(MimeTypes::load(dir.path() / "absent").of("a.png"), "image/png");
   EXPECT_THROW(MimeTypes::load(dir.path()), Error);
+}
+
+TEST(MimeTypesFile, is_read_again_when_it_has_changed) {
+  const test::TempDir folder;
+  const std::string path = folder.path() / "mime.types";
+  MimeTypesFile file{path};
+  EXPECT_EQ(file.current().of("a.x"), "application/octet-stream");
+  std::ofstream{path} << "application/first x\n";
+  const MimeTypes first = file.current();
+  EXPECT_EQ(first.of("a.x"), "application/first");
+  std::ofstream{path + ".new"} << "application/other x\n";  // as long
+  std::filesystem::rename(path + ".new", path);
+  EXPECT_EQ(file.current().of("a.x"), "application/other");
+  EXPECT_EQ(first.of("a.x"), "application/first");
+  std::filesystem::remove(path);
+  EXPECT_EQ(file.current().of("a.x"), "application/octet-stream");
 }
 
 }  // namespace

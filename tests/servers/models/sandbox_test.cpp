@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -80,7 +81,7 @@ TEST_F(Sandbox, ends_whoever_leaves_it) {
   };
   for (const auto& [what, attempt] : attempts) {
     Forked child{[&attempt = attempt] {
-      enter_sandbox();
+      SandboxFilter{SandboxFor::worker}.enter();
       attempt();
     }};
     EXPECT_EQ(child.wait(), killed_by(SIGSYS)) << what;
@@ -104,7 +105,7 @@ TEST_F(Sandbox, of_a_session_ends_whoever_leaves_it) {
   };
   for (const auto& [what, attempt] : attempts) {
     Forked child{[&attempt = attempt] {
-      enter_sandbox(SandboxFor::session);
+      SandboxFilter{SandboxFor::session}.enter();
       attempt();
     }};
     EXPECT_EQ(child.wait(), killed_by(SIGSYS)) << what;
@@ -116,7 +117,7 @@ TEST_F(Sandbox, lets_a_lock_of_the_dead_be_taken_over) {
   Forked owner{[&] { mutex->lock(); }};
   EXPECT_EQ(owner.wait(), exited(0));
   Forked child{[&] {
-    enter_sandbox();
+    SandboxFilter{SandboxFor::worker}.enter();
     mutex->lock();
     EXPECT_TRUE(mutex->took_over());
     mutex->unlock();
@@ -142,7 +143,7 @@ TEST_F(Sandbox, is_compiled_once_for_many) {
 
 TEST_F(Sandbox, of_a_session_lets_it_connect_and_listen) {
   Forked child{[] {
-    enter_sandbox(SandboxFor::session);
+    SandboxFilter{SandboxFor::session}.enter();
     for (const char* address : {"127.0.0.1:0", "[::1]:0"}) {
       net::Listener listener = net::Listener::open(net::Address::parse(address));
       const Client client{listener.address()};
@@ -159,7 +160,7 @@ TEST_F(Sandbox, lets_files_and_connections_be_used) {
   Forked child{[&] {
     net::Listener listener = net::Listener::open(net::Address::parse("127.0.0.1:0"));
     const Client client{listener.address()};
-    enter_sandbox();
+    SandboxFilter{SandboxFor::worker}.enter();
     EXPECT_EQ(read_file(folder.path() / "file"), "text");
     std::ofstream{folder.path() / "other"} << std::string(1'000'000, 'x');
     EXPECT_TRUE(
@@ -179,7 +180,7 @@ TEST_F(Sandbox, lets_a_process_say_where_it_was_aborted) {
   const std::string log = folder.path() / "log";
   Forked child{[&] {
     const CrashReport report{open_error_log(log)};
-    enter_sandbox();
+    SandboxFilter{SandboxFor::worker}.enter();
     std::abort();
   }};
   EXPECT_EQ(child.wait(), killed_by(SIGABRT));
@@ -199,7 +200,9 @@ net::Task<> answer_or_trace(Worker& worker, net::Stream stream) {
 }
 
 TEST_F(Sandbox, of_a_worker_is_left_at_its_end_and_another_one_serves) {
-  const Server server{{.workers = 1, .sandbox = true, .make_handler = [](Worker& worker) {
+  const Server server{{.workers = 1,
+                       .sandbox = std::make_shared<SandboxFilter>(SandboxFor::worker),
+                       .make_handler = [](Worker& worker) {
                          return [&worker](net::Stream stream) {
                            return answer_or_trace(worker, std::move(stream));
                          };
