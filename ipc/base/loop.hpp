@@ -78,6 +78,7 @@ class Loop {
     void set(Deadline deadline);  // replaces what was set; never() cancels
     void cancel() noexcept;
     Deadline deadline() const noexcept { return deadline_; }  // never(): not set
+    Loop& loop() const noexcept { return loop_; }
 
    private:
     friend class Loop;

@@ -31,14 +31,16 @@ constexpr int kMostWithoutWaiting = 32;
 
 struct Stream::State final : Loop::Receiver {
   State(Loop& its_loop, UniqueFd its_socket, Traffic* its_traffic)
-      : loop{its_loop}, socket{std::move(its_socket)}, traffic{its_traffic}, timer{loop, *this} {}
+      : socket{std::move(its_socket)}, traffic{its_traffic}, timer{its_loop, *this} {}
+
+  Loop& loop() const noexcept { return timer.loop(); }
 
   void wait(Operation& operation) {
     pending = &operation;
     if (watch) {
       watch->set_interest(operation.interest_);
     } else {
-      watch.emplace(loop, socket.fd(), operation.interest_, *this);
+      watch.emplace(loop(), socket.fd(), operation.interest_, *this);
     }
     timer.set(operation.deadline_);
   }
@@ -70,7 +72,6 @@ struct Stream::State final : Loop::Receiver {
     std::exchange(pending, nullptr)->waiter_.resume();  // which may destroy this
   }
 
-  Loop& loop;
   UniqueFd socket;
   std::uint16_t without_waiting = 0;  // operations since the last wait
   bool maybe_unread = false;          // false: the last read took all that was there
@@ -197,7 +198,7 @@ Stream::ReceiveFile Stream::receive_file(int file, ipc::Pipe& pipe, std::size_t 
 
 Stream::SendFile::SendFile(State& state, int file, off_t offset, std::size_t length,
                            Deadline::Clock::duration patience) noexcept
-    : Operation{state, Interest::write, Deadline::after(state.loop.now(), patience)},
+    : Operation{state, Interest::write, Deadline::after(state.loop().now(), patience)},
       file_{file},
       offset_{offset},
       left_{length},
@@ -216,7 +217,7 @@ bool Stream::SendFile::attempt() {
     left_ -= static_cast<std::size_t>(n);
     budget -= static_cast<std::size_t>(n);
     result_.bytes += static_cast<std::size_t>(n);
-    extend(Deadline::after(state_.loop.now(), patience_));
+    extend(Deadline::after(state_.loop().now(), patience_));
   }
   return left_ == 0;
 }
