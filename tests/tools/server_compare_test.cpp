@@ -254,6 +254,10 @@ std::string joined(const std::vector<std::string>& names) {
   return list;
 }
 
+nlohmann::json cells_in(const std::string& json_file) {
+  return nlohmann::json::parse(read_file(json_file)).at("cells");
+}
+
 TEST(ServerDemoCompare, measures_every_cell_and_keeps_it) {
   const TempDir folder;
   const std::string json_file = folder.path() / "figures.json";
@@ -297,7 +301,7 @@ TEST(ServerDemoCompare, recommends_what_it_has_measured) {
   const Ran compared = run({"compare", "--seconds", "5", "--models", "iterative,coroutines",
                             "--connections", "4", "--json", json_file});
   ASSERT_EQ(compared.status, ExitStatus::exited(0)) << compared.errors;
-  for (const auto& cell : nlohmann::json::parse(read_file(json_file)).at("cells")) {
+  for (const auto& cell : cells_in(json_file)) {
     if (cell.at("load") != "keep-alive" || cell.at("model") != "coroutines") continue;
     const std::string need =
         "  4 keep-alive clients, " + cell.at("handler").get<std::string>() + "\n    ";
@@ -318,7 +322,7 @@ TEST(ServerDemoCompare, shows_who_starves) {
                             "4", "--json", json_file});
   ASSERT_EQ(compared.status, ExitStatus::exited(0)) << compared.errors;
   EXPECT_TRUE(contains(compared.output, "(1/4)")) << compared.output;
-  for (const auto& cell : nlohmann::json::parse(read_file(json_file)).at("cells")) {
+  for (const auto& cell : cells_in(json_file)) {
     if (cell.at("load") != "short-lived") {
       EXPECT_EQ(cell.at("served"), 1) << cell;
       EXPECT_EQ(cell.at("answered"), 1) << cell;
@@ -334,7 +338,7 @@ TEST(ServerDemoCompare, says_why_a_model_cannot_have_so_many) {
   ASSERT_EQ(compared.status, ExitStatus::exited(0)) << compared.errors;
   EXPECT_TRUE(contains(compared.output, "event-loop-select at 2000: select(2) knows"))
       << compared.output;
-  for (const auto& cell : nlohmann::json::parse(read_file(json_file)).at("cells")) {
+  for (const auto& cell : cells_in(json_file)) {
     EXPECT_EQ(cell.contains("reason"), cell.at("connections") == 2000) << cell;
   }
 }
