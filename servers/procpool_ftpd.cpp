@@ -83,6 +83,7 @@ int run(program::Start& start, const ftp::CommandLine& command_line) {
     return 0;
   }
   const auto first = program::to_begin_with(command_line, start);
+  const program::CommandLine& given = first;
   const ftp::Options options = ftp::load_options(first);
   if (command_line.action == Action::check) {
     make_service(options);
@@ -95,11 +96,11 @@ int run(program::Start& start, const ftp::CommandLine& command_line) {
         start,
         program::Task<models::SessionService>{
             .pid_file = options.pid_file,
-            .command_line = first,
+            .command_line = given,
             .service = make_service(options),
             .reload = [&] { return make_service(ftp::load_options(command_line), quotas); },
             .announce = announce},
-        [&](auto, auto hooks, models::Inheritance inheritance, auto* predecessor) {
+        [&](const auto&, auto hooks, models::Inheritance inheritance, auto* predecessor) {
           quotas = ftp::take_quotas(inheritance);
           hooks.upgrade = [&quotas, upgrade = std::move(hooks.upgrade)] {
             models::NextProgram next = upgrade();

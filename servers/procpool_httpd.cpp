@@ -169,6 +169,7 @@ int run(program::Start& start, const http::CommandLine& command_line) {
     return 0;
   }
   const auto first = program::to_begin_with(command_line, start);
+  const program::CommandLine& given = first;
   const http::Options options = http::load_options(first);
   Lasting lasting;
   models::Service service = make_service(options, lasting);
@@ -181,7 +182,7 @@ int run(program::Start& start, const http::CommandLine& command_line) {
         start,
         program::Task<models::Service>{
             .pid_file = options.pid_file,
-            .command_line = first,
+            .command_line = given,
             .service = std::move(service),
             .reload = [&] { return make_service(http::load_options(command_line), lasting); },
             .announce = announce},
