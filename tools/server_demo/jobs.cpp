@@ -77,6 +77,7 @@ std::uint64_t by_processes(Job job) {
   };
   const ipc::Shared<Total> total;
   std::vector<proc::Process> processes;
+  processes.reserve(kJobs);
   for (unsigned i = 0; i < kJobs; ++i) {
     processes.push_back(proc::Process::fork(
         [&, i] {
@@ -100,6 +101,7 @@ std::uint64_t by_threads(Job job) {
   std::uint64_t total = 0;
   {
     std::vector<std::jthread> threads;
+    threads.reserve(kJobs);
     for (unsigned i = 0; i < kJobs; ++i) {
       threads.emplace_back([&, i] {
         do_job(job, i, [&] {

@@ -104,7 +104,7 @@ std::string round_rate(double rate) {
 }
 
 std::string tip_of(const Cell& cell, const std::string& figure) {
-  const std::string tip = text(figure, " with ", cell.connections, " connections");
+  std::string tip = text(figure, " with ", cell.connections, " connections");
   if (!cell.starves()) return tip;
   return text(tip, "; ", cell.content().some, " of ", cell.content().all, " clients were served");
 }

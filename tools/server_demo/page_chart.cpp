@@ -93,7 +93,9 @@ std::string svg_of(const Chart& chart) {
   const Axis x{
       .least = chart.x.front(), .most = chart.x.back(), .from = kLeft + 12, .to = kWidth - 12};
   const Axis y = decades(values.least, values.most, kBottom, kTop);
-  for (double value = y.least; value <= y.most * 1.01; value *= 10) {
+  const int lines = static_cast<int>(std::lround(std::log10(y.most / y.least)));
+  for (int line = 0; line <= lines; ++line) {
+    const double value = y.least * std::pow(10, line);
     picture += stroke(kLeft, y.at(value), kWidth, y.at(value), "grid");
     picture += label(kLeft - 6, y.at(value) + 4, "soft end", chart.y_text(value));
   }

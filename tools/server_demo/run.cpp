@@ -39,7 +39,7 @@ struct RunOptions {
 };
 
 int list_models() {
-  std::string lines =
+  const std::string lines =
       "server-demo run MODEL runs a server until it is told to end; server-demo client talks to "
       "it.\n\n";
   demo::Table table{{{"model", demo::Align::left},
