@@ -52,7 +52,7 @@ std::string text_by(const std::function<int(const UniqueFd& output)>& body) {
 int execute_shell(const UniqueFd& output, const std::string& script,
                   const std::vector<int>& keep = {}) {
   ::dup2(output.fd(), STDOUT_FILENO);
-  execute({"sh", "-c", script}, {"PATH=" + std::string{::getenv("PATH")}, "WORD=word"}, keep);
+  execute({"sh", "-c", script}, {"PATH=/usr/bin:/bin", "WORD=word"}, keep);
 }
 
 TEST(Execute, keeps_the_pid_and_gives_exactly_this_environment) {

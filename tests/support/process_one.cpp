@@ -13,8 +13,7 @@
 namespace procpool::test {
 namespace {
 
-const std::string kUnshare =
-    "unshare --user --map-root-user --pid --fork --kill-child --mount-proc";
+constexpr auto kUnshare = "unshare --user --map-root-user --pid --fork --kill-child --mount-proc";
 
 void write_script(const std::string& path, const std::string& script) {
   std::ofstream{path + ".new"} << "#!/bin/sh\n" << script << "\n";
@@ -52,12 +51,12 @@ bool ProcessOne::await_children(std::size_t count) const {
 }
 
 ProgramInNamespace::ProgramInNamespace(std::string program) : program_{std::move(program)} {
-  write_script(start_, "exec " + kUnshare + " " + replaceable_ + " \"$@\"");
+  write_script(start_, std::string{"exec "} + kUnshare + " " + replaceable_ + " \"$@\"");
   restore();
 }
 
 std::string ProgramInNamespace::why_not() {
-  const ProgramRun attempt = run_program({"sh", "-c", kUnshare + " true"});
+  const ProgramRun attempt = run_program({"sh", "-c", std::string{kUnshare} + " true"});
   return attempt.status.success() ? "" : "no pid namespace: " + attempt.errors;
 }
 
