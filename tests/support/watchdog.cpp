@@ -27,9 +27,15 @@ namespace {
 
 using Record = std::array<char, 240>;  // small enough for a pipe to take it in one piece
 
+int number_of(const char* variable, int otherwise) {
+  const char* text = std::getenv(variable);
+  return text != nullptr ? std::atoi(text) : otherwise;
+}
+
 std::chrono::seconds limit() {
-  const char* text = std::getenv("PROCPOOL_TEST_TIMEOUT");
-  return std::chrono::seconds{text != nullptr ? std::atoi(text) : 60};
+  constexpr int kUsual = 60;
+  const int with_storm = kUsual + 2 * number_of("PROCPOOL_STORM_SECONDS", 0);
+  return std::chrono::seconds{number_of("PROCPOOL_TEST_TIMEOUT", with_storm)};
 }
 
 Deadline next_deadline() {

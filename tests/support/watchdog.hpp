@@ -24,8 +24,9 @@ class TestProgress {
 
 // Runs `body` in a child of this process and returns what it returned. The watchdog is a process
 // and no thread or timer, so that a test may fork, and do with signals what it likes. When a test
-// takes longer than PROCPOOL_TEST_TIMEOUT seconds (60; 0: for ever), the child and all of its
-// descendants are killed; they also die with the watchdog. For gdb: set follow-fork-mode child.
+// takes longer than PROCPOOL_TEST_TIMEOUT seconds (60, and twice PROCPOOL_STORM_SECONDS; 0: for
+// ever), the child and all of its descendants are killed; they also die with the watchdog. For gdb:
+// set follow-fork-mode child.
 int run_under_watchdog(const std::function<int(TestProgress&)>& body);
 
 }  // namespace procpool::test
