@@ -15,37 +15,52 @@ using namespace std::chrono_literals;
 // A shortage of descriptors or memory ends without an event that could be waited for.
 constexpr auto kPauseWhenShort = 100ms;
 
-// Takes all that wait, at once: there is nobody else to wake. So it does not matter whether the
-// loop is told again of what it has left (edge-triggered epoll does not).
+// Takes all that wait, at once: there is nobody else to wake.
+class Entrance {
+ public:
+  Entrance(Loop& loop, Intake& intake, const net::Listener& listener)
+      : intake_{intake},
+        listener_{listener},
+        watch_{loop, listener.fd(), Interest::read, [this](const Readiness&) { take(); }} {}
+
+ private:
+  void take() {
+    while (intake_.at_once() > 0) {
+      auto socket = intake_.accept(listener_);
+      if (!socket) return;
+      intake_.begin(std::move(*socket));
+    }
+    // There may be room again before this turn is over. Any change makes an edge-triggered epoll
+    // tell once more of those who wait.
+    watch_.set_interest(Interest::none);
+    watch_.set_interest(Interest::read);
+  }
+
+  Intake& intake_;
+  const net::Listener& listener_;
+  Loop::Watch watch_;
+};
+
 class OnlyAcceptor final : public Acceptor {
  public:
   OnlyAcceptor(Doors doors, Loop& loop, Intake& intake)
       : doors_{std::move(doors)}, loop_{loop}, intake_{intake} {}
 
   void open() override {
-    watches_.clear();
+    entrances_.clear();
     for (const auto& door : doors_) {
       for (const net::Listener* listener : listening(door)) {
-        watches_.emplace_back(loop_, listener->fd(), Interest::read,
-                              [this, listener](const Readiness&) { take_from(*listener); });
+        entrances_.emplace_back(loop_, intake_, *listener);
       }
     }
   }
-  void close() override { watches_.clear(); }
+  void close() override { entrances_.clear(); }
 
  private:
-  void take_from(const net::Listener& listener) {
-    while (intake_.at_once() > 0) {
-      auto socket = intake_.accept(listener);
-      if (!socket) return;
-      intake_.begin(std::move(*socket));
-    }
-  }
-
   Doors doors_;
   Loop& loop_;
   Intake& intake_;
-  std::list<Loop::Watch> watches_;
+  std::list<Entrance> entrances_;
 };
 
 }  // namespace

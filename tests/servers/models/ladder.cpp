@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -227,6 +228,15 @@ bool ModelServer::logs(std::string_view text) const {
 Ending ModelServer::stop() {
   process_.kill(SIGTERM);
   return process_.wait();
+}
+
+void ModelServer::pause() {
+  process_.kill(SIGSTOP);
+  if (::waitpid(process_.pid(), nullptr, WUNTRACED) < 0) throw_errno("waitpid");
+}
+
+void ModelServer::resume() {
+  process_.kill(SIGCONT);
 }
 
 Peer::Peer(const net::Address& server, Buffers buffers)

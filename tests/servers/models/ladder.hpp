@@ -78,6 +78,8 @@ class ModelServer {
   bool logs(std::string_view text) const;
 
   Ending stop();  // as SIGTERM does it
+  void pause();   // until resume() none of its threads runs. Of a model without processes
+  void resume();
   bool is_running() const { return !process_.ended(); }
 
  private:

@@ -224,6 +224,21 @@ TEST_P(EveryModel, serves_no_more_at_once_than_it_may) {
   EXPECT_EQ(server.stop(), exited(0));
 }
 
+// One turn of its loop brings the client that takes the last place, and the end of another.
+TEST_P(EveryModel, serves_who_waits_when_a_place_is_free_as_soon_as_the_last_is_taken) {
+  if (model().has_processes || model().one_after_the_other) GTEST_SKIP() << "has no such turn";
+  ModelServer server{model(), transport(), {.max_connections = 2}};
+  Peer first{server.address()};
+  first.send("first");
+  EXPECT_EQ(first.receive(5), "first");
+  server.pause();
+  const Peer silent{server.address()};
+  Peer waiting{server.address()};
+  first.end_sending();
+  server.resume();
+  EXPECT_EQ(waiting.exchange("well?"), "well?");
+}
+
 std::string name_of_parameter(
     const testing::TestParamInfo<std::tuple<Model, Transport>>& parameter) {
   const auto& [model, transport] = parameter.param;
