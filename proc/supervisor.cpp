@@ -274,7 +274,7 @@ void Supervisor::take_others_along(const Child& dead) {
   const Strategy strategy = generations_[dead.generation].policy.strategy;
   for (Child* other : detail::taken_along(*children_, dead, strategy)) {
     const bool temporary = other->spec.restart_type == RestartType::temporary;
-    stop(*other, other->spec.stop, temporary ? AfterStop::is_gone : AfterStop::starts_again);
+    stop(*other, other->spec.stop, temporary ? AfterStop::goes_along : AfterStop::starts_again);
   }
 }
 

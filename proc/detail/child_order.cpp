@@ -6,13 +6,13 @@
 namespace procpool::proc::detail {
 
 // With another strategy than one_for_one the restart of many is one: nobody starts before all are
-// gone that come back, and the delay is over.
+// gone that were ended for it, and the delay is over.
 SupervisedChild* next_to_start(const ChildTable& table, int generation,
                                const GenerationPolicy& policy) {
   const bool as_one = policy.strategy != Strategy::one_for_one;
   const bool one_by_one = policy.order == StartOrder::one_by_one;
   auto children = table.of(generation);
-  if (as_one && std::ranges::any_of(children, &SupervisedChild::is_coming_back)) return nullptr;
+  if (as_one && std::ranges::any_of(children, &SupervisedChild::holds_up_restart)) return nullptr;
   for (SupervisedChild& child : children) {
     if (child.state == ChildState::idle) return &child;
     if (one_by_one && child.state == ChildState::starting) return nullptr;

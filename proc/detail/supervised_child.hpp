@@ -25,7 +25,12 @@ namespace procpool::proc::detail {
 
 inline constexpr int kNoSlot = -1;
 
-enum class AfterStop : std::uint8_t { is_gone, starts_again, is_replaced };
+enum class AfterStop : std::uint8_t {
+  is_gone,
+  goes_along,  // is gone too; those who start again wait for that
+  starts_again,
+  is_replaced,
+};
 
 struct SupervisedChild {
   // One process of it. What it watches goes before what it owns.
@@ -86,10 +91,12 @@ struct SupervisedChild {
     return state == ChildState::stopping || state == ChildState::stop_pending;
   }
   bool is_leaving() const noexcept {
-    return is_being_stopped() && after_stop == AfterStop::is_gone;
+    return is_being_stopped() &&
+           (after_stop == AfterStop::is_gone || after_stop == AfterStop::goes_along);
   }
-  bool is_coming_back() const noexcept {  // and is not even idle yet
-    return state == ChildState::backing_off || (is_being_stopped() && !is_leaving());
+  bool holds_up_restart() const noexcept {
+    return state == ChildState::backing_off ||
+           (is_being_stopped() && after_stop != AfterStop::is_gone);
   }
 
   void lose_process() noexcept {

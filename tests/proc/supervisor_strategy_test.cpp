@@ -112,6 +112,18 @@ TEST(SupervisorStrategy, a_temporary_child_goes_with_the_others_and_does_not_com
   EXPECT_EQ(watched.supervisor.children()[1].name, "b");
 }
 
+TEST(SupervisorStrategy, nobody_starts_before_a_temporary_child_is_gone_too) {
+  Watched watched;
+  ChildSpec slow = named("slow", serve_stubbornly);
+  slow.restart_type = RestartType::temporary;
+  slow.stop = {{SIGTERM, 100ms}, {SIGKILL, kForever}};
+  watched.start({named("a"), slow}, terminate, kOneForAll);
+  ::kill(watched.pids()[0], SIGKILL);
+  watched.step_until_told(Kind::ready, 3);
+  EXPECT_EQ(story(watched, {Kind::started, Kind::ended}),
+            (Story{"started a", "started slow", "ended slow", "started a"}));
+}
+
 TEST(SupervisorStrategy, a_temporary_child_that_dies_takes_nobody_along) {
   Watched watched;
   auto children = a_b_c();
