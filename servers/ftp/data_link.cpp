@@ -1,6 +1,5 @@
 #include "servers/ftp/data_link.hpp"
 
-#include <sys/random.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -13,6 +12,7 @@
 
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
+#include "servers/ftp/detail/random_number.hpp"
 #include "servers/net/wait.hpp"
 
 namespace procpool::ftp {
@@ -32,15 +32,6 @@ bool comes_from(const UniqueFd& connection, const std::string& client) {
   } catch (const Error&) {  // he has left
     return false;
   }
-}
-
-// Not by std::random_device: to make one asks the processor who it is (CPUID), which under a
-// hypervisor takes longer than a small file.
-unsigned random_number() {
-  unsigned number = 0;
-  if (retry_eintr([&] { return ::getrandom(&number, sizeof number, 0); }) != sizeof number)
-    throw_errno("getrandom");
-  return number;
 }
 
 std::optional<unsigned> number(std::string_view text, unsigned most) {
@@ -77,7 +68,7 @@ PortRange kernel_ports() {
 // a minute ago (TIME_WAIT): after some thousand transfers that takes milliseconds.
 DataLink DataLink::passive(const net::Address& local, PortRange ports) {
   const unsigned number_of_ports = ports.last - ports.first + 1U;
-  const unsigned start = random_number() % number_of_ports;
+  const unsigned start = detail::random_number() % number_of_ports;
   for (unsigned i = 0; i < number_of_ports; ++i) {
     const auto port = static_cast<std::uint16_t>(ports.first + (start + i) % number_of_ports);
     try {

@@ -6,10 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <random>
 #include <utility>
 
 #include "ipc/base/error.hpp"
+#include "servers/ftp/detail/random_number.hpp"
 #include "servers/ftp/listing.hpp"
 #include "servers/ftp/path.hpp"
 
@@ -17,8 +17,8 @@ namespace procpool::ftp {
 namespace {
 
 std::string fresh_name() {
-  std::random_device random;
-  return Upload::kPrefix + std::to_string(::getpid()) + "." + std::to_string(random());
+  return Upload::kPrefix + std::to_string(::getpid()) + "." +
+         std::to_string(detail::random_number());
 }
 
 std::string proc_path(const UniqueFd& file) {

@@ -12,7 +12,6 @@
 #include <ctime>
 #include <memory>
 #include <optional>
-#include <random>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +20,7 @@
 #include "ipc/base/error.hpp"
 #include "servers/ftp/detail/arguments.hpp"
 #include "servers/ftp/detail/control.hpp"
+#include "servers/ftp/detail/random_number.hpp"
 #include "servers/ftp/reply.hpp"
 #include "servers/ftp/upload.hpp"
 
@@ -352,8 +352,8 @@ void Control::appe(const std::string& argument) {
 
 // RFC 1123 §4.1.2.9. Random from the start: what another session is about to make is not seen yet.
 void Control::stou(const std::string& argument) {
-  std::random_device random;
-  const std::string name = (argument.empty() ? "file" : argument) + "." + std::to_string(random());
+  const std::string name =
+      (argument.empty() ? "file" : argument) + "." + std::to_string(random_number());
   restart_ = 0;
   store(path(name), true);
 }
