@@ -18,6 +18,7 @@
 #include "servers/models/error_log.hpp"
 #include "servers/models/fork_per_client.hpp"
 #include "servers/models/log_file.hpp"
+#include "servers/models/sandbox.hpp"
 #include "servers/program/check_folder.hpp"
 #include "servers/program/serve.hpp"
 
@@ -26,6 +27,13 @@ namespace {
 using namespace procpool;
 
 constexpr auto kProgram = "procpool-ftpd";
+
+// Takes a millisecond to make: for all services once.
+std::shared_ptr<const models::SandboxFilter> sandbox() {
+  static const auto filter =
+      std::make_shared<const models::SandboxFilter>(models::SandboxFor::session);
+  return filter;
+}
 
 // What the sessions of all services share is made once.
 models::SessionService make_service(const ftp::Options& options,
@@ -44,8 +52,7 @@ models::SessionService make_service(const ftp::Options& options,
   const auto settings = std::make_shared<ftp::Settings>(options.session);
   settings->quotas = quotas;
   settings->run_as = owner;
-  if (ftp::has_sandbox(options))
-    settings->sandbox = std::make_shared<models::SandboxFilter>(models::SandboxFor::session);
+  if (ftp::has_sandbox(options)) settings->sandbox = sandbox();
   service.handler = [settings](models::Session& session, net::Stream stream) {
     return ftp::serve(session, std::move(stream), settings);
   };

@@ -71,11 +71,12 @@ http::Site make_site(models::Worker& worker, const http::Options& options,
   return [map](const http::Request& request) { return map->find(request)(request); };
 }
 
-// What takes longer to make than the rest of a worker, and changes rarely or never.
-struct Lasting {
-  http::MimeTypesFile types{kSystemMimeTypes};
-  std::shared_ptr<const models::SandboxFilter> sandbox{};
-};
+// Takes a millisecond to make: for all services once.
+std::shared_ptr<const models::SandboxFilter> sandbox() {
+  static const auto filter =
+      std::make_shared<const models::SandboxFilter>(models::SandboxFor::worker);
+  return filter;
+}
 
 models::Handler make_handler(models::Worker& worker, const http::Options& options,
                              const http::MimeTypes& types) {
@@ -113,7 +114,7 @@ void choose_workers(const http::Options& options, models::Service& service) {
   service.max_workers = options.max_workers != 0 ? options.max_workers : workers;
 }
 
-models::Service make_service(const http::Options& options, Lasting& lasting) {
+models::Service make_service(const http::Options& options, http::MimeTypesFile& types) {
   models::Service service;
   for (const std::string& text : options.listen)
     service.listen.push_back(net::Address::parse(text));
@@ -129,13 +130,9 @@ models::Service make_service(const http::Options& options, Lasting& lasting) {
   service.max_rss = options.max_rss;
   service.max_rss_hard = options.max_rss_hard;
   service.run_as = credentials_of(options);
-  if (has_sandbox(options)) {
-    if (!lasting.sandbox)
-      lasting.sandbox = std::make_shared<models::SandboxFilter>(models::SandboxFor::worker);
-    service.sandbox = lasting.sandbox;
-  }
+  if (has_sandbox(options)) service.sandbox = sandbox();
   service.refusal = refusal();
-  service.make_handler = [options, types = lasting.types.current()](models::Worker& worker) {
+  service.make_handler = [options, types = types.current()](models::Worker& worker) {
     return make_handler(worker, options, types);
   };
   service.make_logger = [path = options.error_log] {
@@ -171,8 +168,8 @@ int run(program::Start& start, const http::CommandLine& command_line) {
   const auto first = program::to_begin_with(command_line, start);
   const program::CommandLine& given = first;
   const http::Options options = http::load_options(first);
-  Lasting lasting;
-  models::Service service = make_service(options, lasting);
+  http::MimeTypesFile types{kSystemMimeTypes};
+  models::Service service = make_service(options, types);
   if (command_line.action == Action::check) {
     std::cout << "the configuration is good" << std::endl;
     return 0;
@@ -184,7 +181,7 @@ int run(program::Start& start, const http::CommandLine& command_line) {
             .pid_file = options.pid_file,
             .command_line = given,
             .service = std::move(service),
-            .reload = [&] { return make_service(http::load_options(command_line), lasting); },
+            .reload = [&] { return make_service(http::load_options(command_line), types); },
             .announce = announce},
         [](auto... parts) { return models::Prefork{std::move(parts)...}.run(); }, on_ready);
   };
