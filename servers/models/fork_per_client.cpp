@@ -501,11 +501,7 @@ void ForkPerClient::upgrade_has_failed(const std::string& problem) {
 }
 
 void ForkPerClient::finish_upgrade_in_place(const std::string& problem) {
-  if (problem.empty()) {
-    log_->info("upgraded: this program has taken the place of the one before");
-  } else {
-    log_->error("upgrade failed, the program before is in its place again: {}", problem);
-  }
+  detail::log_upgrade_in_place(*log_, problem);
   if (hooks_.on_reloaded) hooks_.on_reloaded(problem);
 }
 

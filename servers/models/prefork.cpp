@@ -426,11 +426,7 @@ void Prefork::take_over() {
 
 void Prefork::finish_upgrade_in_place(const std::string& problem) {
   board_->master.reload_result.set(problem.empty() ? "ok" : "upgrade: " + problem);
-  if (problem.empty()) {
-    log_->info("upgraded: this program has taken the place of the one before");
-  } else {
-    log_->error("upgrade failed, the program before is in its place again: {}", problem);
-  }
+  detail::log_upgrade_in_place(*log_, problem);
   if (hooks_.on_reloaded) hooks_.on_reloaded(problem);
 }
 

@@ -134,4 +134,12 @@ void Succession::forget() {
   trial_.reset();
 }
 
+void log_upgrade_in_place(spdlog::logger& log, const std::string& problem) {
+  if (problem.empty()) {
+    log.info("upgraded: this program has taken the place of the one before");
+  } else {
+    log.error("upgrade failed, the program before is in its place again: {}", problem);
+  }
+}
+
 }  // namespace procpool::models::detail

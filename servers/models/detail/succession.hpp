@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include <spdlog/logger.h>
+
 #include "ipc/base/loop.hpp"
 #include "ipc/base/unique_fd.hpp"
 #include "proc/exit_status.hpp"
@@ -71,5 +73,9 @@ class Succession {
   std::optional<Loop::Watch> watch_;
   Loop::Timer patience_;
 };
+
+// In the program that has taken the place of one before; with a problem, because the next one could
+// not serve.
+void log_upgrade_in_place(spdlog::logger& log, const std::string& problem);
 
 }  // namespace procpool::models::detail
