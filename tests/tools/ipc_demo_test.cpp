@@ -44,13 +44,6 @@ Ran run(const std::vector<std::string>& arguments) {
   return run_tool(PROCPOOL_IPC_DEMO, arguments);
 }
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in{text};
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
-}
-
 // Whatever a scenario may give a name to, it is called so.
 std::string name_of_run(pid_t pid) {
   return "ipc-demo." + std::to_string(pid);

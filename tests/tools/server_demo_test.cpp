@@ -13,7 +13,6 @@
 #include <chrono>
 #include <filesystem>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -44,13 +43,6 @@ std::vector<std::string> command(const std::vector<std::string>& arguments) {
 
 Ran run(const std::vector<std::string>& arguments) {
   return run_tool(PROCPOOL_SERVER_DEMO, arguments);
-}
-
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream in{text};
-  for (std::string line; std::getline(in, line);) lines.push_back(line);
-  return lines;
 }
 
 void expect_nothing_left(pid_t pid) {

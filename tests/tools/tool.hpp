@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,13 @@ inline Ran run_tool(const std::string& program, const std::vector<std::string>& 
           .status = status,
           .output = read_file(folder.path() / "out"),
           .errors = read_file(folder.path() / "err")};
+}
+
+inline std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in{text};
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
 }
 
 }  // namespace procpool::test
