@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/ipc_demo/compare.hpp"
+#include "tools/log_axis.hpp"
 #include "tools/table.hpp"
 #include "tools/text.hpp"
 
@@ -35,26 +36,6 @@ constexpr std::string_view kStyle = R"(<style>
   .f4 { color: var(--c4); } .f5 { color: var(--c5); } .f6 { color: var(--c6); } .f7 { color: var(--c7); }
 </style>
 )";
-
-// A range of values and where it lies in the picture; both logarithmic and whole decades wide, or
-// steps of equal width.
-struct Axis {
-  double least;
-  double most;
-  double from;
-  double to;
-
-  double at(double value) const {
-    return from + (to - from) * std::log10(value / least) / std::log10(most / least);
-  }
-};
-
-Axis decades(double least, double most, double from, double to) {
-  return {.least = std::pow(10, std::floor(std::log10(least))),
-          .most = std::pow(10, std::ceil(std::log10(most))),
-          .from = from,
-          .to = to};
-}
 
 // "1", "10 k", "1 G"
 std::string power_of_ten(double value) {
@@ -93,11 +74,11 @@ std::string throughput(const std::vector<Comparison>& rows, double left, double 
     }
   }
   const auto [least, most] = std::ranges::minmax(rates);
-  const Axis y = decades(least, most, bottom, top);
-  const Axis x{.least = static_cast<double>(kSizes.front()),
-               .most = static_cast<double>(kSizes.back()),
-               .from = left,
-               .to = right};
+  const LogAxis y = whole_decades(least, most, bottom, top);
+  const LogAxis x{.least = static_cast<double>(kSizes.front()),
+                  .most = static_cast<double>(kSizes.back()),
+                  .from = left,
+                  .to = right};
   std::string picture = label(left, top - 40, "title", "One way: bytes a second, by message size");
   for (double rate = y.least; rate <= y.most * 1.01; rate *= 10) {
     picture += line(left, y.at(rate), right, y.at(rate), "grid");
@@ -130,7 +111,7 @@ std::string round_trips(const std::vector<Comparison>& rows, double left, double
   std::vector<double> times;
   for (const auto& row : rows) times.push_back(row.ns_round_trip / 1000);
   const auto [least, most] = std::ranges::minmax(times);
-  const Axis x = decades(least, most, left + kNames, right - 60);
+  const LogAxis x = whole_decades(least, most, left + kNames, right - 60);
   std::string picture = label(left, top - 40, "title", "There and back: 64 bytes, µs");
   for (double time = x.least; time <= x.most * 1.01; time *= 10) {
     picture += line(x.at(time), top, x.at(time), bottom, "grid");

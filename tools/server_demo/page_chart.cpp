@@ -3,33 +3,17 @@
 #include <algorithm>
 #include <cmath>
 
+#include "tools/log_axis.hpp"
 #include "tools/text.hpp"
 
 namespace procpool::server_demo {
 namespace {
 
+using demo::LogAxis;
 using demo::text;
+using demo::whole_decades;
 
 constexpr double kWidth = 420;
-
-// A range of values and where it lies in the picture, both logarithmic.
-struct Axis {
-  double least;
-  double most;
-  double from;
-  double to;
-
-  double at(double value) const {
-    if (most <= least) return (from + to) / 2;
-    return from + (to - from) * std::log10(value / least) / std::log10(most / least);
-  }
-};
-
-Axis decades(double least, double most, double from, double to) {
-  const double lowest = std::floor(std::log10(least));
-  const double highest = std::max(std::ceil(std::log10(most)), lowest + 1);
-  return {.least = std::pow(10, lowest), .most = std::pow(10, highest), .from = from, .to = to};
-}
 
 std::string label(double x, double y, std::string_view look, std::string_view words) {
   return text("<text x='", x, "' y='", y, "' class='", look, "'>", words, "</text>");
@@ -39,13 +23,14 @@ std::string stroke(double x1, double y1, double x2, double y2, std::string_view 
   return text("<line x1='", x1, "' y1='", y1, "' x2='", x2, "' y2='", y2, "' class='", look, "'/>");
 }
 
-std::string dot(const Axis& x, const Axis& y, const ChartLine& line, const ChartPoint& point) {
+std::string dot(const LogAxis& x, const LogAxis& y, const ChartLine& line,
+                const ChartPoint& point) {
   return text("<circle cx='", x.at(point.x), "' cy='", y.at(point.y), "' r='3.4' class='dot ",
               point.whole ? "" : "hollow ", line.look, "'><title>", line.name, ": ", point.tip,
               "</title></circle>");
 }
 
-std::string drawn(const Axis& x, const Axis& y, const ChartLine& line) {
+std::string drawn(const LogAxis& x, const LogAxis& y, const ChartLine& line) {
   std::string corners;
   std::string dots;
   for (const ChartPoint& point : line.points) {
@@ -90,9 +75,9 @@ std::string svg_of(const Chart& chart) {
   if (values.most == 0) {
     return picture + label(kLeft, kTop + 40, "soft", "nothing was measured") + "</svg>\n";
   }
-  const Axis x{
+  const LogAxis x{
       .least = chart.x.front(), .most = chart.x.back(), .from = kLeft + 12, .to = kWidth - 12};
-  const Axis y = decades(values.least, values.most, kBottom, kTop);
+  const LogAxis y = whole_decades(values.least, values.most, kBottom, kTop);
   const int lines = static_cast<int>(std::lround(std::log10(y.most / y.least)));
   for (int line = 0; line <= lines; ++line) {
     const double value = y.least * std::pow(10, line);
@@ -117,7 +102,7 @@ std::string svg_of(const std::string& title, const std::vector<Bar>& bars) {
   if (bars.empty()) return picture + "</svg>\n";
   Range values;
   for (const Bar& bar : bars) values.add(bar.value);
-  const Axis x = decades(values.least, values.most, kLeft, kWidth - 70);
+  const LogAxis x = whole_decades(values.least, values.most, kLeft, kWidth - 70);
   for (std::size_t i = 0; i < bars.size(); ++i) {
     const double y = kTop + kStep * static_cast<double>(i);
     const double width = std::max(2.0, x.at(bars[i].value) - kLeft);
