@@ -11,22 +11,36 @@ std::uint64_t token_of(const void* object) noexcept {
   return reinterpret_cast<std::uintptr_t>(object);
 }
 
+struct CallbackForReadiness final : Loop::Receiver {
+  explicit CallbackForReadiness(Loop::Watch::Callback its_callback)
+      : callback{std::move(its_callback)} {}
+  void on_ready(const Readiness& readiness) override { callback(readiness); }
+  void on_deadline() override {}
+  const Loop::Watch::Callback callback;
+};
+
+struct CallbackForDeadline final : Loop::Receiver {
+  explicit CallbackForDeadline(Loop::Timer::Callback its_callback)
+      : callback{std::move(its_callback)} {}
+  void on_ready(const Readiness&) override {}
+  void on_deadline() override { callback(); }
+  const Loop::Timer::Callback callback;
+};
+
 }  // namespace
 
 Loop::Loop(Poller::Backend backend) : poller_{backend} {}
 
-Loop::Watch::Watch(Loop& loop, int fd, Interest interest, Callback callback)
-    : loop_{loop},
-      fd_{fd},
-      interest_{interest},
-      callback_{std::make_shared<const Callback>(std::move(callback))} {
+Loop::Watch::Watch(Loop& loop, int fd, Interest interest, Shared receiver)
+    : loop_{loop}, receiver_{std::move(receiver)}, fd_{fd}, interest_{interest} {
   loop_.poller_.add(fd_, interest_, token_of(this));
 }
 
+Loop::Watch::Watch(Loop& loop, int fd, Interest interest, Callback callback)
+    : Watch{loop, fd, interest, std::make_shared<CallbackForReadiness>(std::move(callback))} {}
+
 Loop::Watch::Watch(Loop& loop, int fd, Interest interest, Receiver& receiver)
-    : loop_{loop}, fd_{fd}, interest_{interest}, receiver_{&receiver} {
-  loop_.poller_.add(fd_, interest_, token_of(this));
-}
+    : Watch{loop, fd, interest, lent(receiver)} {}
 
 Loop::Watch::~Watch() {
   loop_.forget(*this);
@@ -44,7 +58,7 @@ void Loop::Watch::set_interest(Interest interest) {
 }
 
 Loop::Timer::Timer(Loop& loop, Callback callback)
-    : loop_{loop}, callback_{std::make_shared<const Callback>(std::move(callback))} {}
+    : loop_{loop}, receiver_{std::make_shared<CallbackForDeadline>(std::move(callback))} {}
 
 Loop::Timer::~Timer() {
   cancel();
@@ -84,12 +98,8 @@ void Loop::dispatch() {
     if (ready.token == 0) continue;
     // NOLINTNEXTLINE(performance-no-int-to-ptr): a token is what the kernel keeps for us, 64 bits
     const auto* watch = reinterpret_cast<Watch*>(static_cast<std::uintptr_t>(ready.token));
-    if (watch->receiver_ != nullptr) {
-      watch->receiver_->on_ready(ready);
-      continue;
-    }
-    const auto callback = watch->callback_;  // which may destroy its watch, and then goes on
-    (*callback)(ready);
+    const Shared receiver = watch->receiver_;
+    receiver->on_ready(ready);
   }
 }
 
@@ -117,12 +127,8 @@ void Loop::fire_due_timers() {
   for (std::size_t left = timers_.size(); left > 0 && next_timer() <= due; --left) {
     Timer& timer = *timers_.front();
     timer.cancel();
-    if (timer.receiver_ != nullptr) {
-      timer.receiver_->on_deadline();
-      continue;
-    }
-    const auto callback = timer.callback_;  // which may destroy its timer, and then goes on
-    (*callback)();
+    const Shared receiver = timer.receiver_;
+    receiver->on_deadline();
   }
 }
 

@@ -40,6 +40,12 @@ class Loop {
     ~Receiver() = default;
   };
 
+ private:
+  // A call-back is shared with a call of it that is under way: that may destroy its watch or timer.
+  using Shared = std::shared_ptr<Receiver>;
+  static Shared lent(Receiver& receiver) noexcept { return {Shared{}, &receiver}; }
+
+ public:
   // A descriptor in the loop, for as long as this object lives. The descriptor is the caller's and
   // must be closed after it. Costs one epoll_ctl(2) at each change of interest and none per event.
   class Watch {
@@ -56,11 +62,11 @@ class Loop {
 
    private:
     friend class Loop;
+    Watch(Loop& loop, int fd, Interest interest, Shared receiver);
     Loop& loop_;
+    Shared receiver_;
     int fd_;
     Interest interest_;
-    Receiver* receiver_ = nullptr;              // or else:
-    std::shared_ptr<const Callback> callback_;  // shared with a call of it that is under way
   };
 
   // Fires once at its deadline, and again when it is set again. Postponing a running timer, which
@@ -70,7 +76,7 @@ class Loop {
    public:
     using Callback = std::function<void()>;
     Timer(Loop& loop, Callback callback);
-    Timer(Loop& loop, Receiver& receiver) noexcept : loop_{loop}, receiver_{&receiver} {}
+    Timer(Loop& loop, Receiver& receiver) noexcept : loop_{loop}, receiver_{lent(receiver)} {}
     Timer(const Timer&) = delete;
     Timer& operator=(const Timer&) = delete;
     ~Timer();
@@ -87,8 +93,7 @@ class Loop {
     Deadline deadline_ = Deadline::never();
     Deadline queued_for_ = Deadline::never();  // never later than deadline_
     std::size_t place_ = kNotQueued;           // in loop_.timers_
-    Receiver* receiver_ = nullptr;             // or else:
-    std::shared_ptr<const Callback> callback_;
+    Shared receiver_;
   };
 
   void run();                        // until stop()

@@ -1,39 +1,39 @@
 #include "servers/net/task.hpp"
 
 namespace procpool::net {
+namespace {
 
-// A frame that links itself into its group and frees itself at its end.
-struct TaskGroup::Runner {
-  struct promise_type : Running {
-    promise_type(TaskGroup& owner, const Task<>&) noexcept : group{owner} {
-      group.running_.push_back(*this);
-    }
-    promise_type(const promise_type&) = delete;
-    promise_type& operator=(const promise_type&) = delete;
-    ~promise_type() { group.running_.erase(group.running_.iterator_to(*this)); }
+using detail::Promise;
 
-    Runner get_return_object() const noexcept { return {}; }
-    std::suspend_never initial_suspend() const noexcept { return {}; }
-    std::suspend_never final_suspend() const noexcept { return {}; }
-    void return_void() const noexcept {}
-    void unhandled_exception() const noexcept { group.on_error_(std::current_exception()); }
+std::coroutine_handle<> frame_of(Promise<void>& promise) {
+  return std::coroutine_handle<Promise<void>>::from_promise(promise);
+}
 
-    TaskGroup& group;
-  };
-};
+}  // namespace
 
-TaskGroup::Runner TaskGroup::run(TaskGroup&, Task<> task) {
-  co_await std::move(task);
+void detail::Promise<void>::tell_the_end() {
+  if (group != nullptr) return group->bury(*this);
+  PromiseBase::tell_the_end();
 }
 
 void TaskGroup::spawn(Task<> task) {
-  run(*this, std::move(task));
+  const auto frame = std::exchange(task.frame_, nullptr);
+  frame.promise().group = this;
+  running_.push_back(frame.promise());
+  frame.resume();
+}
+
+void TaskGroup::bury(Promise<void>& ended) {
+  if (ended.exception) on_error_(ended.exception);
+  running_.erase(running_.iterator_to(ended));
+  frame_of(ended).destroy();
 }
 
 TaskGroup::~TaskGroup() {
   while (!running_.empty()) {
-    auto& promise = static_cast<Runner::promise_type&>(running_.front());
-    std::coroutine_handle<Runner::promise_type>::from_promise(promise).destroy();
+    Promise<void>& first = running_.front();
+    running_.pop_front();
+    frame_of(first).destroy();
   }
 }
 

@@ -27,22 +27,27 @@ namespace procpool::net {
 template <typename T = void>
 class [[nodiscard]] Task;
 
+class TaskGroup;
+
 namespace detail {
 
 struct PromiseBase {
-  struct ResumeCaller {
+  struct TellTheEnd {
     bool await_ready() const noexcept { return false; }
-    // Resuming may destroy this frame: nothing of it is touched afterwards.
+    // Whoever hears it may destroy this frame: nothing of it is touched afterwards.
     template <typename Promise>
     void await_suspend(std::coroutine_handle<Promise> self) const noexcept {
-      if (const auto waiting = self.promise().caller) waiting.resume();
+      self.promise().tell_the_end();
     }
     void await_resume() const noexcept {}
   };
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
-  ResumeCaller final_suspend() const noexcept { return {}; }
+  TellTheEnd final_suspend() const noexcept { return {}; }
   void unhandled_exception() noexcept { exception = std::current_exception(); }
+  void tell_the_end() const {
+    if (caller) caller.resume();
+  }
 
   // Null until it waits: a child that never suspends has nobody to resume.
   std::coroutine_handle<> caller;
@@ -61,10 +66,13 @@ struct Promise : PromiseBase {
 };
 
 template <>
-struct Promise<void> : PromiseBase {
+struct Promise<void> : PromiseBase, boost::intrusive::list_base_hook<> {
   Task<void> get_return_object() noexcept;
   void return_void() const noexcept {}
   void take() const noexcept {}
+  void tell_the_end();
+
+  TaskGroup* group = nullptr;  // which has it instead of a caller
 };
 
 }  // namespace detail
@@ -103,6 +111,7 @@ class [[nodiscard]] Task {
 
  private:
   friend promise_type;
+  friend TaskGroup;
   explicit Task(std::coroutine_handle<promise_type> frame) noexcept : frame_{frame} {}
   std::coroutine_handle<promise_type> frame_;
 };
@@ -136,12 +145,10 @@ class TaskGroup {
   std::size_t size() const noexcept { return running_.size(); }
 
  private:
-  struct Runner;
-  struct Running : boost::intrusive::list_base_hook<> {};
+  friend detail::Promise<void>;
+  void bury(detail::Promise<void>& ended);
 
-  static Runner run(TaskGroup& group, Task<> task);
-
-  boost::intrusive::list<Running> running_;
+  boost::intrusive::list<detail::Promise<void>> running_;
   std::function<void(std::exception_ptr)> on_error_;
 };
 

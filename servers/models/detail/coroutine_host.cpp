@@ -10,13 +10,11 @@ net::Task<> serve_connection(const Place& place, UniqueFd socket) {
   const CountActive active{statistics};
   const EndAtStop end_at_stop{place.stop, socket.fd()};
   const std::string client = client_of(socket.fd());
-  std::exception_ptr problem;
   try {
     co_await place.handler(net::Stream{place.loop, std::move(socket), &statistics});
   } catch (...) {
-    problem = std::current_exception();
+    place.server.count_failure(client, text_of(std::current_exception()));
   }
-  if (problem) place.server.count_failure(client, text_of(problem));
 }
 
 CoroutineHost::CoroutineHost(ServerState& server, const StreamHandler& handler, Doors doors,
