@@ -1,13 +1,16 @@
 // What attackers, broken clients and broken disks do, looked at from outside.
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -334,6 +337,32 @@ TEST(FtpDanger, known_and_unknown_users_take_the_same_time) {
   EXPECT_LT(ratio, 1.6);
 }
 
+// --- what needs a world of its own ---
+
+constexpr int kNotPermitted = 77;
+
+void write_text(const std::string& path, const std::string& text) {
+  const UniqueFd file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+  if (file.valid()) write_full(file.fd(), text, path);
+}
+
+// Runs `body` as root of a user name space, with name spaces of its own of these kinds.
+template <typename Body>
+void in_name_spaces(int kinds, Body body) {
+  Forked child{[&]() -> int {
+    const auto uid = std::to_string(::geteuid());
+    const auto gid = std::to_string(::getegid());
+    if (::unshare(CLONE_NEWUSER | kinds) != 0) return kNotPermitted;
+    write_text("/proc/self/setgroups", "deny");
+    write_text("/proc/self/uid_map", "0 " + uid + " 1");
+    write_text("/proc/self/gid_map", "0 " + gid + " 1");
+    return body();
+  }};
+  const Ending ending = child.wait();
+  if (ending == exited(kNotPermitted)) GTEST_SKIP() << "no such name space for us";
+  EXPECT_EQ(ending, exited(0));
+}
+
 // --- the dead ---
 
 TEST(FtpDanger, a_session_that_is_killed_frees_its_slot_its_port_and_its_upload) {
@@ -356,6 +385,48 @@ TEST(FtpDanger, a_session_that_is_killed_frees_its_slot_its_port_and_its_upload)
     ASSERT_TRUE(server.has_sessions(0));
     EXPECT_EQ(entries_of(server.root()), 0U);
   }
+}
+
+// Of a network of its own, which has no other way: down, no packet arrives any more.
+bool set_loopback(bool up) {
+  const UniqueFd socket{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  ifreq request{};
+  request.ifr_name[0] = 'l';
+  request.ifr_name[1] = 'o';
+  request.ifr_flags = static_cast<short>(up ? IFF_UP : 0);
+  return ::ioctl(socket.fd(), SIOCSIFFLAGS, &request) == 0;
+}
+
+TEST(FtpDanger, a_client_whose_cable_is_pulled_frees_his_slot_and_his_upload) {
+  in_name_spaces(CLONE_NEWNET, [] {
+    if (!set_loopback(true)) return kNotPermitted;
+    const FtpServer server{
+        [](ftp::Settings& settings) { settings.data_timeout = settings.idle_timeout = 300ms; },
+        "127.0.0.1:0",
+        {.max_sessions = 1}};
+    server.write("large", std::string(std::size_t{64} << 20, 'x'));
+    const auto pull_the_cable_in = [&](const std::string& command, const auto& half_way) {
+      FtpClient client{server};
+      EXPECT_EQ(client.greeting(), "220 procpool-ftpd");
+      client.log_in();
+      const UniqueFd data = client.passive();
+      EXPECT_EQ(code(client.ask(command)), "150");
+      half_way(data.fd());
+      EXPECT_TRUE(set_loopback(false));
+      EXPECT_TRUE(server.has_sessions(0)) << command;
+      EXPECT_TRUE(set_loopback(true));
+      EXPECT_EQ(entries_of(server.root()), 1U) << command;
+    };
+    pull_the_cable_in("RETR large", [](int data) {
+      std::array<std::byte, 10> some{};
+      read_full(data, some, "data");
+    });
+    pull_the_cable_in("STOR a", [&](int data) {
+      write_full(data, "half of it", "data");
+      EXPECT_TRUE(awaits(server, 10));
+    });
+    return 0;
+  });
 }
 
 // As one that was killed between the two steps of replacing a file.
@@ -463,32 +534,15 @@ TEST_F(FtpRights, of_a_home_that_is_removed_in_mid_session) {
   EXPECT_EQ(code(client.ask("PWD")), "257");
 }
 
-constexpr int kNotPermitted = 77;
-
-void write_text(const std::string& path, const std::string& text) {
-  const UniqueFd file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
-  if (file.valid()) write_full(file.fd(), text, path);
-}
-
-// Runs `body` with a file system of `kibibytes` of its own, in name spaces of its own.
+// Runs `body` with a file system of its own, mounted with these options.
 template <typename Body>
 void with_small_disk(const char* options, Body body) {
   const TempDir place;
-  Forked child{[&]() -> int {
-    const auto uid = std::to_string(::geteuid());
-    const auto gid = std::to_string(::getegid());
-    if (::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return kNotPermitted;
-    write_text("/proc/self/setgroups", "deny");
-    write_text("/proc/self/uid_map", "0 " + uid + " 1");
-    write_text("/proc/self/gid_map", "0 " + gid + " 1");
+  in_name_spaces(CLONE_NEWNS, [&] {
     if (::mount("none", place.path().c_str(), "tmpfs", 0, options) != 0) return kNotPermitted;
     body(place.path());
     return 0;
-  }};
-  const Ending ending = child.wait();
-  if (ending == exited(kNotPermitted))
-    GTEST_SKIP() << "no user name space for us, or no tmpfs in it";
-  EXPECT_EQ(ending, exited(0));
+  });
 }
 
 TEST(FtpDisk, that_is_full_ends_the_upload_and_not_the_session) {
