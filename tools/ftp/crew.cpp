@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -23,8 +24,14 @@ namespace procpool::ftp_client {
 
 // What all workers share.
 struct CrewBoard {
+  static constexpr std::uint64_t kNothing = static_cast<std::uint64_t>(-1);
+  CrewBoard() noexcept {
+    for (auto& job : in_hand) job = kNothing;
+  }
+
   ProgressBoard progress;
-  std::atomic<std::uint64_t> next{0};  // job
+  std::atomic<std::uint64_t> next{0};                                           // job
+  std::array<std::atomic<std::uint64_t>, ProgressBoard::kMostWorkers> in_hand;  // of each worker
 };
 
 enum class JobState : std::uint8_t { waiting, done, failed, told };
@@ -164,32 +171,47 @@ bool is_lost(const std::exception& error) {
 class Worker {
  public:
   Worker(Session& session, const Order& order, CrewBoard& board, JobStates& states,
-         ProgressSlot& slot, Tick tick)
+         std::uint64_t number, Tick tick)
       : session_{session},
         order_{order},
         folder_{order.folder},
         board_{board},
         states_{states},
-        slot_{slot},
+        slot_{board.progress.slots.at(number)},
+        in_hand_{board.in_hand.at(number)},
         tick_{std::move(tick)} {}
 
-  // Until no job is left, or the server is gone.
+  // Until no job is left, or the server is gone. First what a worker of this number had in hand
+  // when it died.
   WorkerReport work() {
-    for (bool connected = true; connected;) {
+    bool connected = true;
+    const std::uint64_t left = in_hand_;
+    if (left != CrewBoard::kNothing && states_[left] == JobState::waiting)
+      connected = do_one(left, Begun::yes);
+    while (connected) {
       const std::uint64_t index = board_.next++;
       if (index >= order_.jobs.size()) break;
-      connected = do_one(index);
-      ++board_.progress.files_done;
-      tick_();
+      in_hand_ = index;
+      connected = do_one(index, Begun::no);
     }
     return std::move(report_);
   }
 
  private:
+  enum class Begun : std::uint8_t { no, yes };
+
   // False: there is no way to go on.
-  bool do_one(std::uint64_t index) {
+  bool do_one(std::uint64_t index, Begun begun) {
+    const bool connected = try_one(index, begun);
+    ++board_.progress.files_done;
+    tick_();
+    return connected;
+  }
+
+  bool try_one(std::uint64_t index, Begun begun) {
     try {
-      attempt(order_.jobs[index]);
+      const Job& job = order_.jobs[index];
+      begun == Begun::yes ? go_on_with(job) : attempt(job);
       states_[index] = JobState::done;
       return true;
     } catch (const Interrupted&) {
@@ -207,10 +229,14 @@ class Worker {
       do_job(session_, folder_, order_.direction, job, order_.options, slot_, tick_);
     } catch (const Failure& failure) {
       if (!is_lost(failure)) throw;
-      Job again = job;
-      if (order_.direction == Direction::put) again.size = again.modified = std::nullopt;
-      do_job(session_, folder_, order_.direction, again, {.resume = true}, slot_, tick_);
+      go_on_with(job);
     }
+  }
+
+  void go_on_with(const Job& job) {
+    Job rest = job;
+    if (order_.direction == Direction::put) rest.size = rest.modified = std::nullopt;
+    do_job(session_, folder_, order_.direction, rest, {.resume = true}, slot_, tick_);
   }
 
   Session& session_;
@@ -219,6 +245,7 @@ class Worker {
   CrewBoard& board_;
   JobStates& states_;
   ProgressSlot& slot_;
+  std::atomic<std::uint64_t>& in_hand_;
   Tick tick_;
   WorkerReport report_;
 };
@@ -234,8 +261,7 @@ WorkerReport be_worker(const WorkerOrder& work) {
   const auto board = ipc::Shared<CrewBoard>::attach(copy_of(work.board));
   auto states = JobStates::attach(copy_of(work.states));
   Session session{work.login, work.session, nullptr};
-  ProgressSlot& slot = board->progress.slots.at(work.worker);
-  auto report = Worker{session, work.order, *board, states, slot, [] {}}.work();
+  auto report = Worker{session, work.order, *board, states, work.worker, [] {}}.work();
   session.quit();
   return report;
 }
@@ -298,8 +324,7 @@ class Crew {
   }
 
   void work_alone() {
-    Worker worker{session_,          order_, *board_, states_, board_->progress.slots[0],
-                  [this] { show(); }};
+    Worker worker{session_, order_, *board_, states_, 0, [this] { show(); }};
     auto report = worker.work();
     failures_ = std::move(report.failures);
     first_ = report.first;
@@ -317,7 +342,7 @@ class Crew {
                              .worker = i,
                              .board = board_.fd(),
                              .states = states_.fd()};
-      futures.push_back(pool.submit(&be_worker, work));
+      futures.push_back(pool.submit({.idempotent = true}, &be_worker, work));
     }
     while (!std::ranges::all_of(futures, [](const auto& future) { return future.ready(); })) {
       show();

@@ -32,7 +32,8 @@ struct CrewReport {
 };
 
 // Does all jobs, whatever fails; each is tried once more when its connection was lost. A worker
-// that cannot connect leaves its share to the others. The session is closed meanwhile when it is
+// that cannot connect leaves its share to the others; one that dies has a successor, who goes on
+// with what it had in hand. The session is closed meanwhile when it is
 // not needed. Throws Interrupted: workers are killed then, and leave parts.
 CrewReport do_jobs(Session& session, const Order& order, const Waiting& waiting,
                    ProgressDisplay& display);

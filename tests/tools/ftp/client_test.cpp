@@ -1,11 +1,14 @@
 // procpool-ftp against our own server.
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -14,6 +17,8 @@
 #include "servers/ftp/listing.hpp"
 #include "tests/servers/ftp/ftp_server.hpp"
 #include "tests/support/contains.hpp"
+#include "tests/support/eventually.hpp"
+#include "tests/support/forked.hpp"
 #include "tests/tools/ftp/ftp_tool.hpp"
 
 namespace procpool::test {
@@ -285,6 +290,34 @@ TEST_F(ProcpoolFtp, goes_on_with_a_script_until_something_fails) {
   EXPECT_EQ(script("nonsense\n").status, ExitStatus::exited(2));
   EXPECT_EQ(script("get \"a\n").status, ExitStatus::exited(2));
   EXPECT_EQ(script("get\n").status, ExitStatus::exited(2));
+}
+
+// The process that is writing this file.
+std::optional<pid_t> writer_of(const fs::path& file) {
+  std::error_code gone;
+  for (const auto& process : fs::directory_iterator{"/proc"}) {
+    for (const auto& fd : fs::directory_iterator{process.path() / "fd", gone}) {
+      if (fs::read_symlink(fd, gone) == file) return std::stoi(process.path().filename().string());
+    }
+  }
+  return std::nullopt;
+}
+
+TEST_F(ProcpoolFtp, goes_on_with_what_a_worker_had_in_hand_when_it_was_killed) {
+  for (int i = 0; i < 6; ++i)
+    server_.write("d/" + std::to_string(i), std::string(100'000, static_cast<char>('a' + i)));
+  const fs::path part = here() / "d/0.ftp-part";
+  Forked client{[&] {
+    const Ran ran = ftp({"--limit-rate", "100k", "-P", "2", "mirror", url("d"), here() / "d"});
+    EXPECT_EQ(ran.status, ExitStatus::exited(0)) << ran.errors;
+    EXPECT_TRUE(contains(ran.errors, "6 files transferred")) << ran.errors;
+  }};
+  ASSERT_TRUE(eventually([&] { return fs::exists(part) && fs::file_size(part) > 0; }));
+  const auto worker = writer_of(part);
+  ASSERT_TRUE(worker);
+  ::kill(*worker, SIGKILL);
+  EXPECT_EQ(client.wait(), exited(0));
+  EXPECT_EQ(differences(server_.root() / "d", here() / "d"), Names{});
 }
 
 TEST_F(ProcpoolFtp, hides_the_password_in_the_dialogue) {
