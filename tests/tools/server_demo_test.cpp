@@ -274,6 +274,17 @@ TEST_F(RecorderTest, sends_away_whose_line_is_too_long) {
   EXPECT_EQ(process().wait(), ExitStatus::exited(0));
 }
 
+TEST_F(RecorderTest, leaves_out_a_line_of_the_terminal_that_is_too_long) {
+  start_with_pipe();
+  write_full(process().pipe(0).fd(), "first\n" + std::string(4097, 'x') + "\nsecond\n", "input");
+  EXPECT_TRUE(await_recorded("terminal first\nterminal second\n")) << recorded();
+  write_full(process().pipe(0).fd(), std::string(20'000, 'x'), "input");
+  write_full(process().pipe(0).fd(), "\nthird\n" + std::string(4096, 'y') + "\nquit\n", "input");
+  EXPECT_EQ(process().wait(), ExitStatus::exited(0));
+  EXPECT_TRUE(contains(recorded(), "second\nterminal third\nterminal yyyy")) << recorded();
+  EXPECT_TRUE(contains(said(), "left out: a line has at most 4096 bytes")) << said();
+}
+
 TEST_F(RecorderTest, reads_a_terminal) {
   const UniqueFd master{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
   ASSERT_TRUE(master.valid() && ::grantpt(master.fd()) == 0 && ::unlockpt(master.fd()) == 0);

@@ -140,22 +140,40 @@ Recorder::Next Recorder::hear(Source& source) {
   std::array<char, kLongestLine> buffer;
   const ssize_t bytes = ::read(source.fd(), buffer.data(), buffer.size());
   if (bytes < 0 && (errno == EAGAIN || errno == EINTR)) return Next::go_on;
-  if (bytes > 0) {
-    source.lines.feed({buffer.data(), static_cast<std::size_t>(bytes)});
-  } else if (source.lines.unfinished() > 0) {
-    source.lines.feed("\n");  // last words
+  if (bytes > 0) return take(source, {buffer.data(), static_cast<std::size_t>(bytes)});
+  if (source.lines.unfinished() > 0) take(source, "\n");  // last words
+  if (source.socket.valid()) demo::print(text(source.name, " has left\n"));
+  return Next::leave;
+}
+
+Recorder::Next Recorder::take(Source& source, std::string_view bytes) {
+  if (source.leaves_out_line) {
+    const std::size_t end = bytes.find('\n');
+    if (end == std::string_view::npos) return Next::go_on;
+    bytes.remove_prefix(end + 1);
+    source.leaves_out_line = false;
   }
+  source.lines.feed(bytes);
   while (const auto line = source.lines.next()) {
     if (record(source, *line) == Next::leave) return Next::leave;
   }
-  if (source.lines.too_long()) {
-    tell(source.fd(), text("a line has at most ", kLongestLine, " bytes\n"));
+  return source.lines.too_long() ? refuse_line(source, bytes) : Next::go_on;
+}
+
+// A client is sent away. The terminal is not, as that would be the end for all: its next line is
+// looked for in what has come last.
+Recorder::Next Recorder::refuse_line(Source& source, std::string_view came_last) {
+  const std::string reason = text("a line has at most ", kLongestLine, " bytes\n");
+  if (source.socket.valid()) {
+    tell(source.fd(), reason);
     demo::print(text(source.name, " was sent away: its line was too long\n"));
     return Next::leave;
   }
-  if (bytes > 0) return Next::go_on;
-  if (source.socket.valid()) demo::print(text(source.name, " has left\n"));
-  return Next::leave;
+  demo::print("left out: " + reason);
+  const std::size_t left = std::min(came_last.size(), source.lines.unfinished());
+  source.lines = line_decoder();
+  source.leaves_out_line = true;
+  return take(source, came_last.substr(came_last.size() - left));
 }
 
 Recorder::Next Recorder::record(const Source& source, std::string_view words) {

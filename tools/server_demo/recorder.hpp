@@ -26,7 +26,8 @@ struct RecorderOptions {
 
 // Each line of a client or of the terminal becomes one line of the file: who, and what. Owns all of
 // its descriptors but standard input. A client whose descriptor has no place in the set of select
-// (1,024) is told so and sent away, as is one whose line is too long.
+// (1,024) is told so and sent away, as is one whose line is too long; the terminal's line that is
+// too long is left out.
 class Recorder {
  public:
   explicit Recorder(const RecorderOptions& options);  // throws Error
@@ -41,6 +42,7 @@ class Recorder {
     std::string name;  // "127.0.0.1:40312", "terminal"
     UniqueFd socket;   // not valid: the terminal
     net::FrameDecoder lines;
+    bool leaves_out_line = false;  // until it ends
 
     int fd() const noexcept { return socket.valid() ? socket.fd() : STDIN_FILENO; }
   };
@@ -49,6 +51,8 @@ class Recorder {
   void accept_client();
   void admit(UniqueFd socket);
   Next hear(Source& source);  // leave: it has nothing to say any more
+  Next take(Source& source, std::string_view bytes);
+  Next refuse_line(Source& source, std::string_view came_last);
   Next record(const Source& source, std::string_view words);
   void write(std::string_view who, std::string_view words);
 
