@@ -122,6 +122,7 @@ models::Service make_service(const http::Options& options, http::MimeTypesFile& 
   if (options.cpu_affinity)
     service.cpus = options.cpu_affinity->empty() ? models::allowed_cpus() : *options.cpu_affinity;
   service.accept = options.accept;
+  service.defer_accept = options.defer_accept;
   service.max_connections = options.max_connections;
   service.graceful_timeout = options.graceful_timeout;
   if (options.timeout.count() != 0) service.hung_after = options.timeout;

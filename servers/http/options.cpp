@@ -191,6 +191,8 @@ constexpr Setting<Options> kSettings[] = {
      Kind::integer_or_text, set_cpu_affinity},
     {"accept", "shared|reuseport|lock|file-lock|pass", "how workers come by connections (shared)",
      Kind::text, set_named<&Options::accept, models::kAcceptStrategies, kAcceptNames>},
+    {"defer-accept", "on|off", "accept a client when it has sent something (off)", Kind::toggle,
+     set_toggle<&Options::defer_accept>},
     {"listen", "ADDR:PORT",
      "where to listen (127.0.0.1:8080), also [ADDR6]:PORT, unix:PATH; repeatable", Kind::texts,
      set_addresses<&Options::listen>},

@@ -32,6 +32,7 @@ struct Options {
   unsigned max_workers = 0;
   std::optional<models::CpuList> cpu_affinity;  // empty: all that the process may use
   models::AcceptStrategy accept = models::AcceptStrategy::shared;
+  bool defer_accept = false;                          // until a client has sent something
   std::vector<std::string> listen{"127.0.0.1:8080"};  // ADDR:PORT, [ADDR6]:PORT or unix:PATH
   SiteSettings site;                                  // what is served, but for
   std::vector<PathSettings> paths;                    // these paths,

@@ -19,6 +19,7 @@
 #include "servers/models/detail/resident_memory.hpp"
 #include "servers/models/detail/succession.hpp"
 #include "servers/models/detail/worker_scaling.hpp"
+#include "servers/net/socket_option.hpp"
 
 namespace procpool::models {
 namespace {
@@ -269,6 +270,7 @@ int Prefork::be_worker(Generation& generation, proc::ChildContext& context) {
                       .open_crash_log = service.open_crash_log,
                       .refusal = service.refusal,
                       .max_connections = service.max_connections,
+                      .defer_accept = service.defer_accept,
                       .graceful_timeout = service.graceful_timeout,
                       .max_requests = requests_of_one_worker(service),
                       .max_rss = service.max_rss,
@@ -354,6 +356,7 @@ void Prefork::on_generation_ready() {
   board_->master.generation = supervisor_.generation();
   if (phase_ == Phase::stopping) return leave_doors();
   const bool more_sockets = listen_at_all_doors();
+  choose_when_to_accept();
   if (distribute() || more_sockets) supervisor_.signal_children(SIGUSR2);
   if (!old) {
     phase_ = Phase::serving;
@@ -388,6 +391,16 @@ bool Prefork::listen_at_all_doors() {
     }
   }
   return more;
+}
+
+void Prefork::choose_when_to_accept() {
+  constexpr auto kAtMost = 1s;
+  for (const auto& door : current_->doors) {
+    if (door->asked.is_unix()) continue;
+    for (const net::Listener& socket : door->sockets)
+      net::set_option(socket.fd(), net::kDeferAccept,
+                      current_->service.defer_accept ? kAtMost : 0s);
+  }
 }
 
 void Prefork::on_generation_failed(const std::string& reason) {

@@ -63,6 +63,12 @@ struct Service {
   CpuList cpus{};  // each worker runs on one of them, and they on all; empty: on any
   AcceptStrategy accept = AcceptStrategy::shared;
   unsigned max_connections = 4096;  // open at once, in each worker
+
+  // A client of TCP is accepted when it has sent something, or is silent for a second
+  // (TCP_DEFER_ACCEPT, tcp(7)): a worker is not woken once more for each. For protocols in which
+  // the client speaks first.
+  bool defer_accept = false;
+
   std::chrono::milliseconds graceful_timeout{30'000};
 
   // A worker whose loop makes no step for so long is hung: it is aborted, so that its backtrace is
@@ -186,6 +192,7 @@ class Prefork {
   void stop_now();
   void leave_doors();
   bool listen_at_all_doors();
+  void choose_when_to_accept();
   detail::Distributor& distributor(AcceptStrategy strategy);
   void leave_slot(int slot);
   bool distribute();

@@ -250,7 +250,9 @@ bool Worker::take_one() {
 void Worker::begin_connection(UniqueFd socket) {
   if (connections_.size() >= kCrowd) limit_unsent(socket);
   slot().accepted.fetch_add(1, std::memory_order_relaxed);
-  connections_.spawn(handler_(net::Stream{loop_, std::move(socket)}));
+  net::Stream stream{loop_, std::move(socket)};
+  if (parts_.defer_accept) stream.expect_input();
+  connections_.spawn(handler_(std::move(stream)));
 }
 
 bool Worker::must_close() const noexcept {

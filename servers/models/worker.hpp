@@ -76,6 +76,7 @@ class Worker {
     const std::function<UniqueFd()>& open_crash_log;
     std::string_view refusal;  // sent to a client for whom no descriptor is left; may be empty
     unsigned max_connections;
+    bool defer_accept;  // who is accepted has spoken
     std::chrono::milliseconds graceful_timeout;
     std::uint64_t max_requests;    // after that it asks for a successor; 0: never
     std::uint64_t max_rss;         // the same in bytes of memory

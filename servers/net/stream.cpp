@@ -87,6 +87,10 @@ Stream::Stream(Stream&&) noexcept = default;
 Stream& Stream::operator=(Stream&&) noexcept = default;
 Stream::~Stream() = default;
 
+void Stream::expect_input() noexcept {
+  state_->maybe_unread = true;
+}
+
 Stream::Readable Stream::readable(Deadline deadline) {
   return {*state_, deadline, nullptr};
 }

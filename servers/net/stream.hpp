@@ -57,6 +57,10 @@ class Stream {
   template <typename Awaiter>
   class Meanwhile;
 
+  // Something to read has probably come before this stream was made (TCP_DEFER_ACCEPT, tcp(7)): so
+  // it is looked for, before it is waited for. Else nothing is lost but that look.
+  void expect_input() noexcept;
+
   // Waits until there is something to read, or the end. Holds no buffer: this is where a connection
   // idles.
   Readable readable(Deadline deadline);

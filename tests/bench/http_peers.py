@@ -22,7 +22,7 @@ http {{
   open_file_cache max=1000 inactive=600s;
   open_file_cache_valid 600s;
   server {{
-    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{port} deferred;
     root {site};
     location /small/ {{ sendfile off; }}
     location /large/ {{ sendfile on; tcp_nopush on; }}
@@ -34,6 +34,7 @@ LIGHTTPD = """
 server.document-root = "{site}"
 server.bind = "127.0.0.1"
 server.port = {port}
+server.defer-accept = 1
 server.errorlog = "{folder}/lighttpd.log"
 server.event-handler = "linux-sysepoll"
 server.network-backend = "sendfile"

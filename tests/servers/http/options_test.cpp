@@ -97,6 +97,7 @@ Options everything() {
   options.max_requests_jitter = 50;
   options.max_rss = 64 << 20;
   options.accept = models::AcceptStrategy::reuseport;
+  options.defer_accept = true;
   options.min_workers = 2;
   options.max_workers = 8;
   options.cpu_affinity = models::CpuList{0, 2, 3};
@@ -109,6 +110,7 @@ Options everything() {
 TEST(CommandLineOptions, set_everything) {
   EXPECT_EQ(options_of({"--workers=4",
                         "--accept=reuseport",
+                        "--defer-accept=on",
                         "--min-workers=2",
                         "--max-workers=8",
                         "--cpu-affinity=0,2-3",
@@ -223,6 +225,7 @@ TEST_F(OptionsFile, has_a_key_for_every_flag) {
   EXPECT_EQ(load(R"(
 workers = 4
 accept = "reuseport"
+defer-accept = true
 min-workers = 2
 max-workers = 8
 cpu-affinity = "0,2-3"

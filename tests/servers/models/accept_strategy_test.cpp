@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -27,8 +28,10 @@
 
 #include "ipc/base/error.hpp"
 #include "ipc/base/io.hpp"
+#include "ipc/base/process_id.hpp"
 #include "ipc/shared.hpp"
 #include "servers/models/detail/socket_shares.hpp"
+#include "servers/net/socket_option.hpp"
 #include "tests/servers/models/line_server.hpp"
 #include "tests/support/children.hpp"
 #include "tests/support/eventually.hpp"
@@ -264,9 +267,9 @@ std::vector<net::Address> addresses_of(const Server& server) {
   return {server.address(0), server.address(1), server.address(2)};
 }
 
-TEST_P(Accept, loses_no_new_connection_while_generations_and_workers_come_and_go) {
+void lose_nothing_while_generations_and_workers_come_and_go(const Service& service) {
   const test::TempDir folder;
-  Server server{everywhere(service(3), folder)};
+  Server server{everywhere(service, folder)};
   Visitors visitors{addresses_of(server), 6};
   std::minstd_rand random{5};
   for (int round = 0; round < 12; ++round) {
@@ -278,6 +281,16 @@ TEST_P(Accept, loses_no_new_connection_while_generations_and_workers_come_and_go
   EXPECT_EQ(visitors.lost(), 0u) << server.log_text();
 }
 
+TEST_P(Accept, loses_no_new_connection_while_generations_and_workers_come_and_go) {
+  lose_nothing_while_generations_and_workers_come_and_go(service(3));
+}
+
+TEST_P(Accept, loses_no_deferred_connection_while_generations_and_workers_come_and_go) {
+  Service deferring = service(3);
+  deferring.defer_accept = true;
+  lose_nothing_while_generations_and_workers_come_and_go(deferring);
+}
+
 std::size_t sockets_of(pid_t pid) {
   std::size_t count = 0;
   std::error_code gone;
@@ -287,6 +300,45 @@ std::size_t sockets_of(pid_t pid) {
     if (target.starts_with("socket:")) ++count;
   }
   return count;
+}
+
+// Whether the master's listening socket does it.
+bool defers(const Server& server) {
+  const auto pidfd = open_pidfd(server.pid());
+  constexpr int kMostDescriptors = 64;
+  for (int fd = 0; fd < kMostDescriptors; ++fd) {
+    const UniqueFd copy{static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.fd(), fd, 0))};
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    const bool is_socket = ::getsockopt(copy.fd(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0;
+    if (is_socket && listens != 0) return net::get_option(copy.fd(), net::kDeferAccept) > 0s;
+  }
+  throw Error{"find", "listening socket", "the master has none"};
+}
+
+TEST(DeferredAccept, is_chosen_anew_at_each_reload) {
+  Server server{{.defer_accept = true}, [on = true](Service service) mutable {
+                  service.defer_accept = on = !on;
+                  return service;
+                }};
+  Client quiet{server.address()};
+  EXPECT_TRUE(defers(server));
+  EXPECT_TRUE(quiet.ask());
+  server.signal(SIGHUP);
+  EXPECT_TRUE(eventually([&] { return !defers(server); }));
+  EXPECT_TRUE(quiet.ask());
+  server.signal(SIGHUP);
+  EXPECT_TRUE(eventually([&] { return defers(server); }));
+}
+
+TEST(DeferredAccept, comes_at_last_for_a_client_who_is_silent) {
+  const Server server{{.defer_accept = true}};
+  const net::Address address = server.address();
+  const pid_t worker = server.workers().front();
+  const std::size_t own_sockets = sockets_of(worker);
+  Client silent{address};
+  EXPECT_TRUE(eventually([&] { return sockets_of(worker) > own_sockets; }));
+  EXPECT_TRUE(silent.ask());
 }
 
 // Stops one of the workers; nothing: it has ended before.
