@@ -44,17 +44,15 @@ constexpr auto kPauseBetweenLooks = 1s;
 // With one that is to take what this master has in its hands, before it executes another program.
 constexpr auto kPatienceWithWorkers = 1s;
 
-// Another version of this program may have had another one: then this begins anew.
 ipc::Shared<proc::Scoreboard> board_of(Inheritance& inheritance) {
-  if (inheritance.board.valid()) {
-    try {
-      auto board = ipc::Shared<proc::Scoreboard>::attach(std::move(inheritance.board));
-      inheritance.totals = {};  // which are in it
-      return board;
-    } catch (const Error&) {
-    }
+  if (!inheritance.board.valid()) return {};
+  try {
+    auto board = ipc::Shared<proc::Scoreboard>::attach(std::move(inheritance.board));
+    inheritance.totals = {};  // which are in it
+    return board;
+  } catch (const Error&) {  // another version of this program had another one
+    return {};
   }
-  return {};
 }
 
 UniqueFd make_bell() {
