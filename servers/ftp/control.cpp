@@ -115,10 +115,9 @@ Control::Control(models::Session& session, net::Stream stream, SettingsPtr setti
   ::setsockopt(stream_.fd(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);
 }
 
-net::Task<> Control::run() {
+void Control::greet() {
   show({});
-  say(reply(220, settings_->greeting));
-  return converse();
+  say_now(reply(220, settings_->greeting));
 }
 
 // He cannot become somebody else any more, nor log in again.
@@ -378,8 +377,9 @@ net::Task<> let_in_and_serve(models::Session& session, net::Stream stream, Setti
 net::Task<> converse(models::Session& session, net::Stream stream, SettingsPtr settings,
                      int login_line) {
   Control control{session, std::move(stream), settings, login_line};
+  control.greet();  // the sandbox takes longer than all before it, and nothing is heard before it
   if (settings->sandbox) settings->sandbox->enter();
-  co_await control.run();
+  co_await control.converse();
 }
 
 }  // namespace detail

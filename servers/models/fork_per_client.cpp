@@ -360,7 +360,6 @@ void ForkPerClient::dismiss_spares() {
 // In the child. Of the parent's objects only the connection has a descriptor left.
 int ForkPerClient::be_session(SessionSlot& slot, const std::string& client, UniqueFd connection) {
   const SessionService& service = current_->service;
-  slot.show(ProcessId::self());
   return Session{{.slot = slot, .client = client, .make_logger = service.make_logger}}.run(
       service.handler, std::move(connection));
 }

@@ -35,6 +35,8 @@ int Session::run(const SessionHandler& handler, UniqueFd connection) {
                                      obey(signal->number);
                                  }};
   task_.spawn(serve(handler, net::Stream{loop_, std::move(connection)}));
+  // Who it is takes a while to read, and the client may have his greeting before.
+  parts_.slot.show(ProcessId::self());
   while (task_.size() != 0 && !ended_) loop_.run_once(Deadline::never());
   return 0;
 }
@@ -47,7 +49,6 @@ int Session::run_when_given(const SessionHandler& handler, ipc::Channel channel)
   constexpr std::array<std::byte, 1> kTaken{};
   if (channel.try_send(kTaken) != ipc::Channel::SendResult::sent) return 0;
   channel.close();
-  parts_.slot.show(ProcessId::self());
   return run(handler, std::move(received.descriptors[0]));
 }
 

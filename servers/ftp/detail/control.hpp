@@ -56,7 +56,8 @@ class Control {
   // detail/admission.hpp.
   Control(models::Session& session, net::Stream stream, SettingsPtr settings, int login_line = -1);
 
-  net::Task<> run();                                // from the greeting on
+  void greet();
+  net::Task<> converse();                           // from the greeting on
   net::Task<> run_for(const Admission& admission);  // who was greeted by another process
 
  private:
@@ -75,7 +76,6 @@ class Control {
   static const Verb* find(std::string_view name);
 
   // The conversation.
-  net::Task<> converse();
   std::span<char> part_to_read(std::span<char> buffer) const;
   void say(const std::string& text);
   void say_now(const std::string& text);
