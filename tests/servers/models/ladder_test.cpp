@@ -25,7 +25,6 @@ using test::Forked;
 using test::Model;
 using test::ModelServer;
 using test::Peer;
-using test::Settings;
 using test::Transport;
 
 // No two pieces of a power of two are the same.
@@ -153,6 +152,7 @@ TEST_P(EveryModel, ends_what_is_under_way_when_it_stops) {
   ModelServer server{model(), transport()};
   std::vector<Peer> peers;
   const std::size_t at_once = model().one_after_the_other ? 1 : 8;
+  peers.reserve(at_once);
   for (std::size_t i = 0; i < at_once; ++i) peers.emplace_back(server.address());
   for (Peer& peer : peers) {
     peer.send("hello");
