@@ -4,6 +4,8 @@
 //   picture += dot(x.at(size), y.at(rate));
 #pragma once
 
+#include <vector>
+
 namespace procpool::demo {
 
 // A value. Positive values only.
@@ -14,6 +16,8 @@ struct LogAxis {
   double to;
 
   double at(double value) const;  // in the middle when there is one value only
+
+  std::vector<double> powers_of_ten() const;  // of an axis of whole decades, both ends included
 };
 
 // From a power of ten to a higher one, with all values between.

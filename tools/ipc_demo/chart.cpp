@@ -80,7 +80,7 @@ std::string throughput(const std::vector<Comparison>& rows, double left, double 
                   .from = left,
                   .to = right};
   std::string picture = label(left, top - 40, "title", "One way: bytes a second, by message size");
-  for (double rate = y.least; rate <= y.most * 1.01; rate *= 10) {
+  for (const double rate : y.powers_of_ten()) {
     picture += line(left, y.at(rate), right, y.at(rate), "grid");
     picture += label(left - 8, y.at(rate) + 4, "soft end", power_of_ten(rate) + "B");
   }
@@ -109,11 +109,12 @@ std::string round_trips(const std::vector<Comparison>& rows, double left, double
                         double bottom) {
   constexpr double kNames = 210;
   std::vector<double> times;
+  times.reserve(rows.size());
   for (const auto& row : rows) times.push_back(row.ns_round_trip / 1000);
   const auto [least, most] = std::ranges::minmax(times);
   const LogAxis x = whole_decades(least, most, left + kNames, right - 60);
   std::string picture = label(left, top - 40, "title", "There and back: 64 bytes, µs");
-  for (double time = x.least; time <= x.most * 1.01; time *= 10) {
+  for (const double time : x.powers_of_ten()) {
     picture += line(x.at(time), top, x.at(time), bottom, "grid");
     picture += label(x.at(time), bottom + 20, "soft middle", fixed(time, time < 1 ? 1 : 0));
   }

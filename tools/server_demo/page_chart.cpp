@@ -1,7 +1,6 @@
 #include "tools/server_demo/page_chart.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "tools/log_axis.hpp"
 #include "tools/text.hpp"
@@ -78,9 +77,7 @@ std::string svg_of(const Chart& chart) {
   const LogAxis x{
       .least = chart.x.front(), .most = chart.x.back(), .from = kLeft + 12, .to = kWidth - 12};
   const LogAxis y = whole_decades(values.least, values.most, kBottom, kTop);
-  const int lines = static_cast<int>(std::lround(std::log10(y.most / y.least)));
-  for (int line = 0; line <= lines; ++line) {
-    const double value = y.least * std::pow(10, line);
+  for (const double value : y.powers_of_ten()) {
     picture += stroke(kLeft, y.at(value), kWidth, y.at(value), "grid");
     picture += label(kLeft - 6, y.at(value) + 4, "soft end", chart.y_text(value));
   }

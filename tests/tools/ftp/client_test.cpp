@@ -88,7 +88,7 @@ TEST_F(ProcpoolFtp, gets_by_every_kind_of_data_connection) {
 }
 
 TEST_F(ProcpoolFtp, gets_and_puts_over_ipv6) {
-  FtpServer six{{}, "[::1]:0"};
+  const FtpServer six{{}, "[::1]:0"};
   six.write("a", "content");
   const std::string there = "ftp://ada:secret@" + six.address().text() + "/";
   expect_ok({"get", there + "a", here() / "a"});
@@ -171,7 +171,7 @@ TEST_F(ProcpoolFtp, lists_makes_and_removes) {
 
 TEST_F(ProcpoolFtp, mirrors_two_thousand_files_both_ways) {
   make_tree(here() / "tree", 2000);
-  make_tree(here() / "tree", 0, kOddestNames);
+  make_tree(here() / "tree", 0, oddest_names);
   expect_ok({"-q", "-P", "4", "mirror", "--reverse", here() / "tree", url("put/it")});
   EXPECT_EQ(differences(here() / "tree", server_.root() / "put/it"), Names{});
   EXPECT_TRUE(fs::exists(server_.root() / "put/it/.empty \"folder\""));

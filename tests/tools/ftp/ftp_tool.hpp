@@ -47,12 +47,12 @@ inline Names differences(const std::filesystem::path& left, const std::filesyste
 }
 
 // Names that programs forget about; and some that not every server wants.
-inline const Names kOddNames{"a b",  "it's",   "\"quoted\"", "-R",  "f\xc3\xbc\xc3\x9f", "100%",
+inline const Names odd_names{"a b",  "it's",   "\"quoted\"", "-R",  "f\xc3\xbc\xc3\x9f", "100%",
                              "a;id", "tab[1]", ".hidden",    "a&b", "lat\xe9",           "#x"};
-inline const Names kOddestNames{"lat\xff", " lead", "back\\", "trailing "};
+inline const Names oddest_names{"lat\xff", " lead", "back\\", "trailing "};
 
 // With names like these, and sizes around those of buffers.
-inline void make_tree(const std::filesystem::path& root, int files, const Names& odd = kOddNames) {
+inline void make_tree(const std::filesystem::path& root, int files, const Names& odd = odd_names) {
   for (int i = 0; i < files; ++i) {
     const auto folder = root / ("folder " + std::to_string(i % 7)) / ("-" + std::to_string(i % 3));
     std::filesystem::create_directories(folder);
