@@ -18,7 +18,6 @@ FILES_OF_A_LIST = 100
 FILES_OF_A_LONG_LIST = 100_000
 GIB = 1 << 30
 UPLOAD = 512 << 20
-SPARES = 4  # sessions that ours forks ahead of their clients
 UPLOAD_USER = "ada"  # with us anonymous clients may not write
 
 
@@ -73,7 +72,7 @@ def rate(bench, servers, title, what, least, beside, user="anonymous"):
 def await_end_of_sessions(server):
     """The processor time of a session is its master's to tell when that has reaped it."""
     deadline = time.monotonic() + 10
-    while len(server.workers()) > (SPARES if server.name == OURS else 0):
+    while server.workers():
         if time.monotonic() > deadline:
             sys.exit(f"bench: {server.name}: a session does not end")
         time.sleep(0.01)
@@ -207,7 +206,7 @@ def commands_of_servers(bench):
     subprocess.run(add, check=True, input="secret\n", text=True)
 
     def ours(port):
-        limits = ["--max-sessions-per-address", 2000, "--spare-sessions", SPARES]
+        limits = ["--max-sessions-per-address", 2000]
         access = ["--anonymous", bench.site, "--users", users, "--user", "nobody"]
         return [bench.programs / "procpool-ftpd", "--listen", f"127.0.0.1:{port}", *access, *limits]
 
