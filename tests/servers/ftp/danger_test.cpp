@@ -411,7 +411,7 @@ TEST(FtpDanger, a_client_whose_cable_is_pulled_frees_his_slot_and_his_upload) {
   in_name_spaces(CLONE_NEWNET, [] {
     if (!set_loopback(true)) return kNotPermitted;
     const FtpServer server{
-        [](ftp::Settings& settings) { settings.data_timeout = settings.idle_timeout = 300ms; },
+        [](ftp::Settings& settings) { settings.data_timeout = settings.idle_timeout = 1s; },
         "127.0.0.1:0",
         {.max_sessions = 1}};
     server.write("large", std::string(std::size_t{64} << 20, 'x'));

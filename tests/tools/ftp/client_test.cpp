@@ -292,20 +292,28 @@ TEST_F(ProcpoolFtp, goes_on_with_a_script_until_something_fails) {
   EXPECT_EQ(script("get\n").status, ExitStatus::exited(2));
 }
 
+bool has_open(const fs::path& process, const fs::path& file) {
+  std::error_code gone;
+  fs::directory_iterator fd{process / "fd", gone};
+  for (const fs::directory_iterator end; !gone && fd != end; fd.increment(gone)) {
+    std::error_code closed;
+    if (fs::read_symlink(fd->path(), closed) == file) return true;
+  }
+  return false;
+}
+
 // The process that is writing this file.
 std::optional<pid_t> writer_of(const fs::path& file) {
-  std::error_code gone;
   for (const auto& process : fs::directory_iterator{"/proc"}) {
-    for (const auto& fd : fs::directory_iterator{process.path() / "fd", gone}) {
-      if (fs::read_symlink(fd, gone) == file) return std::stoi(process.path().filename().string());
-    }
+    if (has_open(process.path(), file)) return std::stoi(process.path().filename().string());
   }
   return std::nullopt;
 }
 
 TEST_F(ProcpoolFtp, goes_on_with_what_a_worker_had_in_hand_when_it_was_killed) {
-  for (int i = 0; i < 6; ++i)
-    server_.write("d/" + std::to_string(i), std::string(100'000, static_cast<char>('a' + i)));
+  server_.write("d/0", std::string(300'000, 'a'));
+  for (int i = 1; i < 6; ++i)
+    server_.write("d/" + std::to_string(i), std::string(30'000, static_cast<char>('a' + i)));
   const fs::path part = here() / "d/0.ftp-part";
   Forked client{[&] {
     const Ran ran = ftp({"--limit-rate", "100k", "-P", "2", "mirror", url("d"), here() / "d"});
