@@ -102,7 +102,7 @@ Control::Control(models::Session& session, net::Stream stream, SettingsPtr setti
       stream_{std::move(stream)},
       settings_{std::move(settings)},
       local_{net::Address::local_of(stream_.fd())},
-      log_{settings_->transfer_log, settings_->transfer_log_format},
+      log_{std::make_shared<TransferLog>(settings_->transfer_log, settings_->transfer_log_format)},
       login_line_{login_line},
       wake_timer_{session.loop(), [this] { wake_->raise(); }},
       stop_relay_{*this},
@@ -110,6 +110,10 @@ Control::Control(models::Session& session, net::Stream stream, SettingsPtr setti
       umask_{settings_->umask},
       idle_timeout_{settings_->idle_timeout} {
   session_.stop().add(stop_relay_);
+  session_.at_reopen([log = std::weak_ptr{log_}, settings = settings_] {
+    if (const auto still = log.lock())
+      *still = {settings->transfer_log, settings->transfer_log_format};
+  });
   // The urgent byte of ABOR, RFC 959 §4.1.3, is one like the others.
   const int on = 1;
   ::setsockopt(stream_.fd(), SOL_SOCKET, SO_OOBINLINE, &on, sizeof on);

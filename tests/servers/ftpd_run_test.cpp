@@ -205,7 +205,10 @@ TEST_F(Ftpd, writes_its_transfers_to_a_log_that_can_be_rotated) {
   EXPECT_TRUE(contains(read_file(log), " 7 /a b _ o a anonymous ftp 0 * c\n"));
   std::filesystem::rename(log, folder_.path() / "old");
   server.signal(SIGUSR1);
-  EXPECT_TRUE(eventually([&] { return std::filesystem::exists(log); }));
+  EXPECT_TRUE(eventually([&] {
+    client.get("a");
+    return std::filesystem::exists(log) && contains(read_file(log), " 7 /a b _ o a anonymous ");
+  })) << "also of sessions that run";
 }
 
 }  // namespace

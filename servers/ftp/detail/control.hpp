@@ -10,6 +10,7 @@
 #include <deque>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -175,7 +176,7 @@ class Control {
   net::Stream stream_;
   SettingsPtr settings_;
   net::Address local_;
-  TransferLog log_;
+  std::shared_ptr<TransferLog> log_;
   int login_line_;  // -1: none
   CommandReader reader_;
   std::deque<Command> waiting_;

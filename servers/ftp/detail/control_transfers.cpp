@@ -220,17 +220,17 @@ void Control::log_transfer(const RunningTransfer& transfer, bool complete) {
   const bool incoming =
       transfer.verb == "STOR" || transfer.verb == "STOU" || transfer.verb == "APPE";
   if (!incoming && transfer.verb != "RETR") return;
-  log_.add({.ended = std::time(nullptr),
-            .took = std::chrono::duration_cast<std::chrono::milliseconds>(Deadline::Clock::now() -
-                                                                          transfer.began),
-            .client = session_.client(),
-            .user = session_.slot().user.get(),
-            .file = transfer.file,
-            .bytes = session_.slot().done,
-            .as_text = as_text_,
-            .incoming = incoming,
-            .anonymous = anonymous_,
-            .complete = complete});
+  log_->add({.ended = std::time(nullptr),
+             .took = std::chrono::duration_cast<std::chrono::milliseconds>(Deadline::Clock::now() -
+                                                                           transfer.began),
+             .client = session_.client(),
+             .user = session_.slot().user.get(),
+             .file = transfer.file,
+             .bytes = session_.slot().done,
+             .as_text = as_text_,
+             .incoming = incoming,
+             .anonymous = anonymous_,
+             .complete = complete});
 }
 
 void Control::retr(const std::string& argument) {
