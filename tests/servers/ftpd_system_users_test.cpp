@@ -16,6 +16,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -66,6 +67,14 @@ std::string four_times(uid_t id) {
 
 std::string title_of(pid_t pid) {
   return read_file("/proc/" + std::to_string(pid) + "/cmdline");
+}
+
+bool has_open(pid_t pid, const fs::path& file) {
+  const fs::path open = "/proc/" + std::to_string(pid) + "/fd";
+  std::error_code none;  // what is closed meanwhile
+  return std::ranges::any_of(fs::directory_iterator{open}, [&](const auto& entry) {
+    return fs::read_symlink(entry, none) == file;
+  });
 }
 
 struct Ownership {
@@ -449,16 +458,16 @@ TEST_F(SystemUsers, are_not_disturbed_by_a_reload_nor_by_rotated_logs) {
   fs::create_directory(logs);
   ServerProgram server =
       serve({"--error-log", logs / "errors", "--transfer-log", logs / "transfers"});
-  FtpClient ada{address_of(server)};
-  ada.log_in();
   FtpClient waiting{address_of(server)};
   EXPECT_EQ(code(waiting.ask("USER ada")), "331");
+  const pid_t deputy = deputy_of(server);
+  FtpClient ada{address_of(server)};
+  ada.log_in();
   fs::rename(logs / "errors", logs / "old");
   server.signal(SIGUSR1);
+  EXPECT_TRUE(eventually([&] { return has_open(deputy, logs / "errors"); }));
   server.signal(SIGHUP);
-  EXPECT_TRUE(eventually([&] {
-    return fs::exists(logs / "errors") && contains(read_file(logs / "errors"), "reloaded");
-  }));
+  EXPECT_TRUE(eventually([&] { return contains(read_file(logs / "errors"), "reloaded"); }));
   ada.put("STOR a", "hers");
   EXPECT_EQ(code(ada.end()), "226");
   EXPECT_TRUE(contains(read_file(logs / "transfers"), " 4 /a b _ i r ada ftp 0 * c\n"));
