@@ -74,14 +74,18 @@ std::chrono::nanoseconds time_of_ended_children(pid_t pid) {
   return std::chrono::nanoseconds{(user + system) * (std::nano::den / ticks_a_second)};
 }
 
-void add_threads(pid_t pid, TreeUse& use) {
+// Nothing of one that has ended since its parent named it.
+void add_process(pid_t pid, TreeUse& use) {
+  const unsigned before = use.threads;
   std::error_code gone;
-  for (const auto& task : std::filesystem::directory_iterator{folder_of(pid) + "/task", gone}) {
+  for (std::filesystem::directory_iterator task{folder_of(pid) + "/task", gone}, end;
+       !gone && task != end; task.increment(gone)) {
     ++use.threads;
-    const std::string status = content_of(task.path().string() + "/status");
+    const std::string status = content_of(task->path().string() + "/status");
     use.context_switches += number_after(status, "\nvoluntary_ctxt_switches:");
     use.context_switches += number_after(status, "\nnonvoluntary_ctxt_switches:");
   }
+  if (use.threads > before) ++use.processes;
 }
 
 }  // namespace
@@ -89,9 +93,8 @@ void add_threads(pid_t pid, TreeUse& use) {
 TreeUse use_of_tree(pid_t root) {
   TreeUse use;
   for_each_process(root, [&](pid_t pid) {
-    ++use.processes;
     use.processor_time += time_of_process(pid) + time_of_ended_children(pid);
-    add_threads(pid, use);
+    add_process(pid, use);
   });
   return use;
 }
