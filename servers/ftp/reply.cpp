@@ -30,7 +30,7 @@ std::string reply(int code, std::string_view first, const std::vector<std::strin
   return out + reply(code, last);
 }
 
-std::string quoted(std::string_view path) {
+std::string quoted_path(std::string_view path) {
   std::string out = "\"";
   for (const char c : path) out.append(c == '"' ? 2 : 1, c);
   return out + '"';

@@ -1,6 +1,6 @@
 // What a client is told: RFC 959 §4.2.
 //
-//   reply(257, quoted("/a\"b") + " is the current directory");
+//   reply(257, quoted_path("/a\"b") + " is the current directory");
 //   reply(211, "Features:", {" UTF8", " MDTM"}, "End");
 #pragma once
 
@@ -19,7 +19,7 @@ std::string reply(int code, std::string_view first, const std::vector<std::strin
                   std::string_view last);
 
 // A path as 257 has it: in quotes, those within it doubled. RFC 959, appendix II.
-std::string quoted(std::string_view path);
+std::string quoted_path(std::string_view path);
 
 // How a file operation that failed with this errno is answered, RFC 959 §4.2.2: 450 to 553.
 int code_of_errno(int error) noexcept;

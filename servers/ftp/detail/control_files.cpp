@@ -28,7 +28,7 @@ void Control::simple(int error, const std::string& argument, int code, std::stri
 }
 
 void Control::pwd(const std::string&) {
-  say(reply(257, quoted(directory_) + " is the current directory."));
+  say(reply(257, quoted_path(directory_) + " is the current directory."));
 }
 
 void Control::cwd(const std::string& argument) {
@@ -36,14 +36,14 @@ void Control::cwd(const std::string& argument) {
   const UniqueFd there = tree_->open(wanted, O_RDONLY | O_DIRECTORY);
   if (!there.valid()) return tell_of_file(errno, argument);
   directory_ = wanted;
-  say(reply(250, quoted(directory_) + " is the current directory."));
+  say(reply(250, quoted_path(directory_) + " is the current directory."));
 }
 
 void Control::mkd(const std::string& argument) {
   const std::string wanted = path(argument);
   if (const int error = tree_->make_directory(wanted, 0777U & ~umask_))
     return tell_of_file(error, argument);
-  say(reply(257, quoted(wanted) + " is made."));
+  say(reply(257, quoted_path(wanted) + " is made."));
 }
 
 void Control::rmd(const std::string& argument) {

@@ -86,7 +86,7 @@ TEST(Reply, has_no_line_in_it_that_looks_like_its_end) {
   EXPECT_EQ(reply(200, "a\r\nb"), "200 a??b\r\n");
   EXPECT_EQ(reply(211, "Features:", {" A", "211 b"}, "End"),
             "211-Features:\r\n A\r\n 211 b\r\n211 End\r\n");
-  EXPECT_EQ(quoted("/a\"b"), "\"/a\"\"b\"");
+  EXPECT_EQ(quoted_path("/a\"b"), "\"/a\"\"b\"");
 }
 
 TEST(Path, is_resolved_from_a_directory_and_never_above_the_root) {
