@@ -13,6 +13,7 @@ function(procpool_test name)
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE procpool_test_support ${arg_LINKS})
   procpool_settings(${name})
+  procpool_precompile(${name} procpool_test_support)
   gtest_discover_tests(
     ${name}
     DISCOVERY_MODE PRE_TEST
