@@ -21,7 +21,7 @@ void serve(detail::ServerState& server, const StreamHandler& handler, UniqueFd s
       .server = server, .loop = loop, .stop = stop.interrupt(), .handler = handler};
   net::TaskGroup connection{
       [&](const std::exception_ptr& problem) { server.complain(detail::text_of(problem)); }};
-  connection.spawn(detail::serve_connection(place, std::move(socket)));
+  detail::begin_connection(connection, place, std::move(socket));
   while (connection.size() > 0 && !stop.over()) loop.run_once(Deadline::never());
 }
 

@@ -38,9 +38,9 @@ struct Stream::State final : Loop::Receiver {
   void wait(Operation& operation) {
     pending = &operation;
     if (watch) {
-      watch->set_interest(operation.interest_);
+      watch->set_interest(operation.interest());
     } else {
-      watch.emplace(loop(), socket.fd(), operation.interest_, *this);
+      watch.emplace(loop(), socket.fd(), operation.interest(), *this);
     }
     timer.set(operation.deadline_);
   }
@@ -128,13 +128,11 @@ UniqueFd Stream::release() {
 }
 
 bool Stream::Operation::await_ready() {
-  if (interrupt_raised()) return attempt();
   return ++state_.without_waiting <= kMostWithoutWaiting && attempt();
 }
 
 void Stream::Operation::await_suspend(std::coroutine_handle<> waiter) {
   waiter_ = waiter;
-  if (interrupt_ != nullptr) interrupt_->add(*this);
   state_.wait(*this);
 }
 
@@ -147,7 +145,16 @@ bool Stream::Operation::finish(int error) noexcept {
   return true;
 }
 
-void Stream::Operation::interrupted() {
+bool Stream::Interruptible::await_ready() {
+  return interrupt_raised() ? attempt() : Operation::await_ready();
+}
+
+void Stream::Interruptible::await_suspend(std::coroutine_handle<> waiter) {
+  if (interrupt_ != nullptr) interrupt_->add(*this);
+  Operation::await_suspend(waiter);
+}
+
+void Stream::Interruptible::interrupted() {
   state_.end_with(ECANCELED);
 }
 
@@ -202,7 +209,7 @@ Stream::ReceiveFile Stream::receive_file(int file, ipc::Pipe& pipe, std::size_t 
 
 Stream::SendFile::SendFile(State& state, int file, off_t offset, std::size_t length,
                            Deadline::Clock::duration patience) noexcept
-    : Operation{state, Interest::write, Deadline::after(state.loop().now(), patience)},
+    : Operation{state, Deadline::after(state.loop().now(), patience)},
       file_{file},
       offset_{offset},
       left_{length},

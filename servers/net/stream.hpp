@@ -48,6 +48,7 @@ class Stream {
   ~Stream();
 
   class Operation;
+  class Interruptible;
   class Readable;
   class ReadSome;
   class Write;
@@ -107,8 +108,9 @@ class Stream {
 };
 
 // The part that all operations share. `attempt` makes one non-blocking try; the stream calls it
-// again whenever the socket is ready, and resumes the coroutine when there is a result.
-class Stream::Operation : private Interrupt::Waiter {
+// again whenever the socket is ready, and resumes the coroutine when there is a result. A frame has
+// room for each operation that is awaited in it: they are kept small.
+class Stream::Operation {
  public:
   Operation(const Operation&) = delete;
   Operation& operator=(const Operation&) = delete;
@@ -118,15 +120,13 @@ class Stream::Operation : private Interrupt::Waiter {
   IoResult await_resume() const noexcept { return result_; }
 
  protected:
-  Operation(State& state, Interest interest, Deadline deadline,
-            Interrupt* interrupt = nullptr) noexcept
-      : state_{state}, interest_{interest}, deadline_{deadline}, interrupt_{interrupt} {}
+  Operation(State& state, Deadline deadline) noexcept : state_{state}, deadline_{deadline} {}
   ~Operation();
 
   virtual bool attempt() = 0;  // true: there is a result
+  virtual Interest interest() const noexcept { return Interest::read; }
   bool finish(int error) noexcept;
   void extend(Deadline deadline) noexcept { deadline_ = deadline; }
-  bool interrupt_raised() const noexcept { return interrupt_ != nullptr && interrupt_->raised(); }
   bool was_woken() const noexcept { return waiter_ != nullptr; }  // and not just begun
 
   State& state_;
@@ -134,18 +134,30 @@ class Stream::Operation : private Interrupt::Waiter {
 
  private:
   friend struct State;
-  void interrupted() override;
-
-  Interest interest_;
   Deadline deadline_;
-  Interrupt* interrupt_;
   std::coroutine_handle<> waiter_;
 };
 
-class Stream::Readable final : public Operation {
+class Stream::Interruptible : public Operation, private Interrupt::Waiter {
+ public:
+  bool await_ready();
+  void await_suspend(std::coroutine_handle<> waiter);
+
+ protected:
+  Interruptible(State& state, Deadline deadline, Interrupt* interrupt) noexcept
+      : Operation{state, deadline}, interrupt_{interrupt} {}
+  ~Interruptible() = default;
+  bool interrupt_raised() const noexcept { return interrupt_ != nullptr && interrupt_->raised(); }
+
+ private:
+  void interrupted() override;
+  Interrupt* interrupt_;
+};
+
+class Stream::Readable final : public Interruptible {
  public:
   Readable(State& state, Deadline deadline, Interrupt* interrupt) noexcept
-      : Operation{state, Interest::read, deadline, interrupt} {}
+      : Interruptible{state, deadline, interrupt} {}
 
  private:
   bool attempt() override;
@@ -154,7 +166,7 @@ class Stream::Readable final : public Operation {
 class Stream::ReadSome final : public Operation {
  public:
   ReadSome(State& state, std::span<char> buffer, Deadline deadline) noexcept
-      : Operation{state, Interest::read, deadline}, buffer_{buffer} {}
+      : Operation{state, deadline}, buffer_{buffer} {}
 
  private:
   bool attempt() override;
@@ -164,10 +176,11 @@ class Stream::ReadSome final : public Operation {
 class Stream::Write final : public Operation {
  public:
   Write(State& state, std::string_view bytes, Deadline deadline, More more) noexcept
-      : Operation{state, Interest::write, deadline}, bytes_{bytes}, more_{more} {}
+      : Operation{state, deadline}, bytes_{bytes}, more_{more} {}
 
  private:
   bool attempt() override;
+  Interest interest() const noexcept override { return Interest::write; }
   std::string_view bytes_;
   More more_;
 };
@@ -179,6 +192,7 @@ class Stream::SendFile final : public Operation {
 
  private:
   bool attempt() override;
+  Interest interest() const noexcept override { return Interest::write; }
   int file_;
   off_t offset_;
   std::size_t left_;
@@ -192,7 +206,7 @@ class Stream::ReceiveFile final : public Operation {
   };
 
   ReceiveFile(State& state, int file, ipc::Pipe& pipe, std::size_t most, Deadline deadline) noexcept
-      : Operation{state, Interest::read, deadline}, file_{file}, pipe_{pipe}, left_{most} {}
+      : Operation{state, deadline}, file_{file}, pipe_{pipe}, left_{most} {}
   Result await_resume() const noexcept { return {{result_}, of_file_}; }
 
  private:
@@ -205,10 +219,10 @@ class Stream::ReceiveFile final : public Operation {
 };
 
 // Waits for the end of what the peer sends.
-class Stream::Departure : public Operation {
+class Stream::Departure : public Interruptible {
  public:
   Departure(State& state, Deadline deadline, Interrupt* interrupt) noexcept
-      : Operation{state, Interest::read, deadline, interrupt} {}
+      : Interruptible{state, deadline, interrupt} {}
 
  protected:
   bool begin(std::coroutine_handle<> waiter);  // false: interrupted

@@ -1,5 +1,8 @@
 #include "servers/net/task.hpp"
 
+#include <memory>
+#include <utility>
+
 namespace procpool::net {
 namespace {
 
@@ -16,25 +19,31 @@ void detail::Promise<void>::tell_the_end() {
   PromiseBase::tell_the_end();
 }
 
-void TaskGroup::spawn(Task<> task) {
+void TaskGroup::spawn(Task<> task, std::unique_ptr<Companion> companion) {
   const auto frame = std::exchange(task.frame_, nullptr);
   frame.promise().group = this;
+  frame.promise().companion = companion.release();
   running_.push_back(frame.promise());
   frame.resume();
 }
 
 void TaskGroup::bury(Promise<void>& ended) {
-  if (ended.exception) on_error_(ended.exception);
-  running_.erase(running_.iterator_to(ended));
-  frame_of(ended).destroy();
+  if (ended.exception && ended.companion != nullptr) {
+    ended.companion->failed(ended.exception);
+  } else if (ended.exception) {
+    on_error_(ended.exception);
+  }
+  destroy(ended);
+}
+
+void TaskGroup::destroy(Promise<void>& task) {
+  const std::unique_ptr<Companion> companion{task.companion};
+  running_.erase(running_.iterator_to(task));
+  frame_of(task).destroy();
 }
 
 TaskGroup::~TaskGroup() {
-  while (!running_.empty()) {
-    Promise<void>& first = running_.front();
-    running_.pop_front();
-    frame_of(first).destroy();
-  }
+  while (!running_.empty()) destroy(running_.front());
 }
 
 }  // namespace procpool::net

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <exception>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -28,6 +29,18 @@ template <typename T = void>
 class [[nodiscard]] Task;
 
 class TaskGroup;
+
+// What lives as long as one task of a TaskGroup does, in place of a coroutine around it, whose
+// frame would be larger: to be destroyed when the task is, after it, and to hear of its failure.
+class Companion {
+ public:
+  Companion() = default;
+  Companion(const Companion&) = delete;
+  Companion& operator=(const Companion&) = delete;
+  virtual ~Companion() = default;
+
+  virtual void failed(const std::exception_ptr& problem) = 0;  // must not throw
+};
 
 namespace detail {
 
@@ -49,8 +62,12 @@ struct PromiseBase {
     if (caller) caller.resume();
   }
 
-  // Null until it waits: a child that never suspends has nobody to resume.
-  std::coroutine_handle<> caller;
+  // Null until it waits: a child that never suspends has nobody to resume. One of a group has no
+  // caller, but may have a companion, which it owns.
+  union {
+    std::coroutine_handle<> caller{};
+    Companion* companion;
+  };
   std::exception_ptr exception;
 };
 
@@ -141,12 +158,14 @@ class TaskGroup {
   TaskGroup& operator=(const TaskGroup&) = delete;
   ~TaskGroup();
 
-  void spawn(Task<> task);  // runs it until it first waits
+  // Runs it until it first waits. A companion hears of its exception in the group's place.
+  void spawn(Task<> task, std::unique_ptr<Companion> companion = {});
   std::size_t size() const noexcept { return running_.size(); }
 
  private:
   friend detail::Promise<void>;
   void bury(detail::Promise<void>& ended);
+  void destroy(detail::Promise<void>& task);
 
   boost::intrusive::list<detail::Promise<void>> running_;
   std::function<void(std::exception_ptr)> on_error_;

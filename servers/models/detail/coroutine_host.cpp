@@ -1,19 +1,42 @@
 #include "servers/models/detail/coroutine_host.hpp"
 
 #include <exception>
+#include <memory>
 #include <string>
 #include <utility>
 
 namespace procpool::models::detail {
-net::Task<> serve_connection(const Place& place, UniqueFd socket) {
-  Statistics& statistics = place.server.statistics;
-  const CountActive active{statistics};
-  const EndAtStop end_at_stop{place.stop, socket.fd()};
-  const std::string client = client_of(socket.fd());
+namespace {
+
+class Visit final : public net::Companion {
+ public:
+  Visit(const Place& place, int socket)
+      : server_{place.server},
+        client_{client_of(socket)},
+        active_{place.server.statistics},
+        end_at_stop_{place.stop, socket} {}
+
+  void failed(const std::exception_ptr& problem) override {
+    server_.count_failure(client_, text_of(problem));
+  }
+
+ private:
+  ServerState& server_;
+  std::string client_;
+  CountActive active_;
+  EndAtStop end_at_stop_;
+};
+
+}  // namespace
+
+void begin_connection(net::TaskGroup& connections, const Place& place, UniqueFd socket) {
+  auto visit = std::make_unique<Visit>(place, socket.fd());
   try {
-    co_await place.handler(net::Stream{place.loop, std::move(socket), &statistics});
+    net::Task<> task =
+        place.handler(net::Stream{place.loop, std::move(socket), &place.server.statistics});
+    connections.spawn(std::move(task), std::move(visit));
   } catch (...) {
-    place.server.count_failure(client, text_of(std::current_exception()));
+    visit->failed(std::current_exception());
   }
 }
 
@@ -32,7 +55,7 @@ CoroutineHost::CoroutineHost(ServerState& server, const StreamHandler& handler, 
                  std::move(doors),
                  {.begin =
                       [this](UniqueFd socket) {
-                        connections_.spawn(serve_connection(place_, std::move(socket)));
+                        begin_connection(connections_, place_, std::move(socket));
                       },
                   .room = [this] { return room(); }},
                  options_.make_acceptor},

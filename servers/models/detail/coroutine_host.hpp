@@ -27,7 +27,7 @@ struct Place {
 
 // A connection from here to its end: counted, ended when the server stops, and logged when its
 // handler throws.
-net::Task<> serve_connection(const Place& place, UniqueFd socket);
+void begin_connection(net::TaskGroup& connections, const Place& place, UniqueFd socket);
 
 // Of the one thread that makes it and runs it.
 class CoroutineHost {

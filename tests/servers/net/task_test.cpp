@@ -156,12 +156,53 @@ TEST(TaskGroup, hears_of_the_exception_that_leaves_a_task) {
   EXPECT_EQ(group.size(), 0U);
 }
 
-TEST(TaskGroup, destroys_what_still_waits_innermost_first) {
-  struct Note {
-    std::vector<std::string>& notes;
-    std::string text;
-    ~Note() { notes.push_back(text); }
+struct Note {
+  std::vector<std::string>& notes;
+  std::string text;
+  ~Note() { notes.push_back(text); }
+};
+
+struct Listening final : Companion {
+  explicit Listening(std::vector<std::string>& all) : notes{all}, gone{all, "companion gone"} {}
+  void failed(const std::exception_ptr& problem) override {
+    try {
+      std::rethrow_exception(problem);
+    } catch (const std::exception& error) {
+      notes.push_back(error.what());
+    }
+  }
+  std::vector<std::string>& notes;
+  Note gone;
+};
+
+TEST(TaskGroup, lets_a_companion_hear_of_the_exception_in_its_place) {
+  std::vector<std::string> notes;
+  TaskGroup group{rethrow_never};
+  group.spawn(fail("dropped"), std::make_unique<Listening>(notes));
+  EXPECT_EQ(notes, (std::vector<std::string>{"dropped", "companion gone"}));
+}
+
+TEST(TaskGroup, destroys_a_companion_after_its_task) {
+  std::vector<std::string> notes;
+  Door door;
+  const auto task = [&]() -> Task<> {
+    const Note note{notes, "task gone"};
+    co_await door;
   };
+  const std::vector<std::string> both{"task gone", "companion gone"};
+  {
+    TaskGroup group{rethrow_never};
+    group.spawn(task(), std::make_unique<Listening>(notes));
+    EXPECT_EQ(notes, std::vector<std::string>{});
+    door.open();
+    EXPECT_EQ(notes, both);
+    notes.clear();
+    group.spawn(task(), std::make_unique<Listening>(notes));
+  }
+  EXPECT_EQ(notes, both) << "also when it still waits";
+}
+
+TEST(TaskGroup, destroys_what_still_waits_innermost_first) {
   std::vector<std::string> notes;
   Door door;
   const auto inner = [&]() -> Task<> {
