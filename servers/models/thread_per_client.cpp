@@ -53,10 +53,10 @@ void ThreadPerClient::run(const StreamHandler& handler) {
                                .room = [&] { return most - std::min(most, crew.size()); }}};
   const Loop::Watch bell_watch{loop, crew.bell(), Interest::read,
                                [&](const Readiness&) { crew.join_ended(); }};
-  detail::StopWatch stop{loop, state(), state().stop.fd(), [&] {
-                           reception.close();
-                           listener_.close();
-                         }};
+  const detail::StopWatch stop{loop, state(), state().stop.fd(), [&] {
+                                 reception.close();
+                                 listener_.close();
+                               }};
   reception.open();
   while (!stop.raised() || crew.size() > 0) {
     loop.run_once(Deadline::never());

@@ -168,7 +168,7 @@ struct Listening final : Companion {
     try {
       std::rethrow_exception(problem);
     } catch (const std::exception& error) {
-      notes.push_back(error.what());
+      notes.emplace_back(error.what());
     }
   }
   std::vector<std::string>& notes;
