@@ -124,6 +124,7 @@ struct EditLineCalls {
       const ssize_t count = ::read(STDIN_FILENO, &byte, 1);
       if (count < 0 && errno == EINTR) continue;
       if (count <= 0) return static_cast<int>(count);
+      if (byte == '\0') continue;  // of a Ctrl-D that was typed before the keys were the editor's
       const std::size_t used = std::mbrtowc(character, &byte, 1, &shift);
       if (used == static_cast<std::size_t>(-2)) continue;
       if (used == static_cast<std::size_t>(-1)) *character = L'?';

@@ -184,17 +184,30 @@ TEST_F(FtpPrompt, asks_for_a_password_that_nobody_has_said_and_does_not_show_it)
   leave(terminal);
 }
 
+// Typed while the editor takes the terminal over it would be lost: then one types it again.
+bool ends_at_ctrl_d(Terminal& terminal) {
+  return eventually([&] {
+    terminal.type("\x04");
+    return terminal.has_ended_in(std::chrono::seconds{1});
+  });
+}
+
 TEST_F(FtpPrompt, ends_at_the_end_of_input) {
   Terminal terminal{{PROCPOOL_FTP}};
   ASSERT_TRUE(terminal.shows("procpool-ftp> ")) << terminal.screen();
   terminal.type("ls\r");
   ASSERT_TRUE(terminal.shows("not connected")) << terminal.screen();
   ASSERT_TRUE(terminal.shows("procpool-ftp> ")) << terminal.screen();  // which takes keys as such
-  // Typed while the editor takes the terminal over it would be lost: then one types it again.
-  EXPECT_TRUE(eventually([&] {
-    terminal.type("\x04");
-    return terminal.has_ended_in(std::chrono::seconds{1});
-  })) << terminal.screen();
+  EXPECT_TRUE(ends_at_ctrl_d(terminal)) << terminal.screen();
+  EXPECT_EQ(terminal.wait(), ExitStatus::exited(0)) << terminal.screen();
+}
+
+// The terminal makes a NUL of one that was typed before its keys were the editor's.
+TEST_F(FtpPrompt, ends_at_the_end_of_input_also_when_it_was_typed_too_early_at_first) {
+  Terminal terminal{{PROCPOOL_FTP}};
+  ASSERT_TRUE(terminal.shows("procpool-ftp> ")) << terminal.screen();
+  terminal.type(std::string(1, '\0'));
+  EXPECT_TRUE(ends_at_ctrl_d(terminal)) << terminal.screen();
   EXPECT_EQ(terminal.wait(), ExitStatus::exited(0)) << terminal.screen();
 }
 
