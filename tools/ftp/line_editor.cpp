@@ -99,7 +99,7 @@ struct EditLineCalls {
 
   // What a server refuses, or does not answer, is no completion. No exception passes through C.
   static unsigned char complete(EditLine* editor, int) {
-    State& state = state_of(editor);
+    const State& state = state_of(editor);
     try {
       return complete_word(editor, state.complete);
     } catch (const std::exception&) {

@@ -162,7 +162,7 @@ TEST_F(FtpPrompt, goes_on_after_ctrl_c_in_a_parallel_mirror) {
 }
 
 TEST_F(FtpPrompt, connects_again_when_the_server_has_hung_up) {
-  FtpServer hasty{
+  const FtpServer hasty{
       [](ftp::Settings& settings) { settings.idle_timeout = std::chrono::milliseconds{200}; }};
   hasty.write("folder/a", "content");
   Terminal terminal{{PROCPOOL_FTP, "ftp://ada:secret@" + hasty.address().text() + "/"}};
