@@ -65,9 +65,9 @@ TEST_F(Ftpd, serves_anonymous_clients_and_users) {
 }
 
 TEST_F(Ftpd, shows_who_is_there_and_what_he_does) {
-  FtpdServer server{with_files_of("")};
+  const FtpdServer server{with_files_of("")};
   write(server.root() / "large", std::string(64U << 20U, 'x'));
-  FtpClient idle{server.address()};
+  const FtpClient idle{server.address()};
   FtpClient busy{server.address()};
   log_in_as_anonymous(busy);
   UniqueFd data = busy.passive();
@@ -96,7 +96,7 @@ TEST_F(Ftpd, is_watched_until_it_has_ended) {
 }
 
 TEST_F(Ftpd, gives_new_sessions_a_new_configuration_and_leaves_those_that_run) {
-  FtpdServer server{with_files_of("greeting = \"first\"\n")};
+  const FtpdServer server{with_files_of("greeting = \"first\"\n")};
   FtpClient old{server.address()};
   EXPECT_EQ(old.greeting(), "220 first");
   configure("greeting = \"second\"\n");
@@ -108,7 +108,7 @@ TEST_F(Ftpd, gives_new_sessions_a_new_configuration_and_leaves_those_that_run) {
 }
 
 TEST_F(Ftpd, keeps_serving_when_a_new_configuration_is_bad_and_says_why) {
-  FtpdServer server{with_files_of("greeting = \"first\"\n")};
+  const FtpdServer server{with_files_of("greeting = \"first\"\n")};
   configure("greting = \"second\"\n");
   const ProgramRun reloaded = control("reload");
   EXPECT_EQ(reloaded.status, ExitStatus::exited(1));
@@ -122,7 +122,7 @@ TEST_F(Ftpd, is_upgraded_while_a_transfer_runs_and_counts_the_sessions_of_both) 
   write(server.root() / "large", content);
   FtpClient old{server.address()};
   log_in_as_anonymous(old);
-  UniqueFd data = old.passive();
+  const UniqueFd data = old.passive();
   EXPECT_EQ(old.ask("RETR large").substr(0, 3), "150");
   const ProgramRun upgraded = control("upgrade");
   EXPECT_EQ(upgraded.status, ExitStatus::exited(0)) << upgraded.errors;
