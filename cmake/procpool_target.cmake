@@ -20,7 +20,7 @@ function(procpool_settings target)
 endfunction()
 
 # What nearly every source includes is read once for many targets: of a build with sanitizers that
-# takes a seventh. A source names its headers all the same; a build without this shows whether it does.
+# takes a quarter. A source names its headers all the same; a build without this shows whether it does.
 # The targets of one donor are compiled with the same options.
 function(procpool_precompile target donor)
   if(NOT PROCPOOL_PRECOMPILE)

@@ -16,7 +16,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -31,6 +30,7 @@
 #include "tests/servers/ftpd_server.hpp"
 #include "tests/support/children.hpp"
 #include "tests/support/contains.hpp"
+#include "tests/support/open_files.hpp"
 
 namespace procpool::test {
 namespace {
@@ -67,14 +67,6 @@ std::string four_times(uid_t id) {
 
 std::string title_of(pid_t pid) {
   return read_file("/proc/" + std::to_string(pid) + "/cmdline");
-}
-
-bool has_open(pid_t pid, const fs::path& file) {
-  const fs::path open = "/proc/" + std::to_string(pid) + "/fd";
-  std::error_code none;  // what is closed meanwhile
-  return std::ranges::any_of(fs::directory_iterator{open}, [&](const auto& entry) {
-    return fs::read_symlink(entry, none) == file;
-  });
 }
 
 struct Ownership {

@@ -3,12 +3,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -19,6 +19,7 @@
 #include "tests/support/contains.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/forked.hpp"
+#include "tests/support/open_files.hpp"
 #include "tests/tools/ftp/ftp_tool.hpp"
 
 namespace procpool::test {
@@ -292,20 +293,11 @@ TEST_F(ProcpoolFtp, goes_on_with_a_script_until_something_fails) {
   EXPECT_EQ(script("get\n").status, ExitStatus::exited(2));
 }
 
-bool has_open(const fs::path& process, const fs::path& file) {
-  std::error_code gone;
-  fs::directory_iterator fd{process / "fd", gone};
-  for (const fs::directory_iterator end; !gone && fd != end; fd.increment(gone)) {
-    std::error_code closed;
-    if (fs::read_symlink(fd->path(), closed) == file) return true;
-  }
-  return false;
-}
-
 // The process that is writing this file.
 std::optional<pid_t> writer_of(const fs::path& file) {
   for (const auto& process : fs::directory_iterator{"/proc"}) {
-    if (has_open(process.path(), file)) return std::stoi(process.path().filename().string());
+    const pid_t pid = std::atoi(process.path().filename().c_str());
+    if (pid != 0 && has_open(pid, file)) return pid;
   }
   return std::nullopt;
 }
